@@ -1,0 +1,52 @@
+# make demo                 set everything up and make a portrait talk: writes a video, needs no camera
+# make demo CAMERA=0        the same with your webcam
+# make demo SECONDS=8       stop after 8 seconds
+# make test                 set everything up and run all checks
+#
+# Needs Python 3.11, 3.12 or 3.13. On Linux the public package index carries PyTorch built for NVIDIA cards,
+# several GB large. The much smaller CPU build does as well: set PIP_EXTRA_INDEX_URL to the address that
+# https://pytorch.org/get-started shows for "CPU", before the first make.
+
+VENV ?= .venv
+# The first of these that starts and is of a version we support; PYTHON=/path/to/python overrules.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+    $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 \
+    && { echo $$p; break; }; done)
+
+bin := $(VENV)/bin
+PIP_FAILED = { echo "make: pip could not install the packages; the reason stands above." >&2; exit 1; }
+
+.PHONY: help demo test setup dev clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
+
+demo: setup
+	$(bin)/avatar demo $(if $(CAMERA),--camera "$(CAMERA)") $(if $(SECONDS),--seconds "$(SECONDS)")
+
+test: dev
+	@PYTHON=$(bin)/python scripts/check
+
+setup: $(VENV)/.installed
+dev: $(VENV)/.installed-dev
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed and was not found;" \
+	    "if it has an unusual name: make PYTHON=/path/to/python ..." >&2; exit 1; }
+	@$(PYTHON) -m avatar.cli.system_libraries
+	$(PYTHON) -m venv $(VENV) || { echo "make: could not make $(VENV)" \
+	    "(on Debian and Ubuntu: sudo apt-get install python3-venv)" >&2; rm -rf $(VENV); exit 1; }
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml
+	$(bin)/python -m pip install --editable . || $(PIP_FAILED)
+	@touch $@
+
+# Not on top of .installed: one resolve, not two, on a machine that only runs the tests.
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
+	$(bin)/python -m pip install --editable '.[dev]' || $(PIP_FAILED)
+	@touch $(VENV)/.installed $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
