@@ -141,9 +141,8 @@ def _faces(result: Any, rgb: U8) -> list[Face]:
 
 def _landmarks(points: Any, width: int, height: int) -> F32:
     landmarks: F32 = np.array([(p.x, p.y, p.z) for p in points], np.float32).reshape(LANDMARKS, 3)
-    # MediaPipe counts from the picture's corner, in picture widths; we from the first pixel's centre.
-    scale = np.array([width, height, width], np.float32)
-    return landmarks * scale - np.array([0.5, 0.5, 0.0], np.float32)
+    # No half pixel: scaled up pictures show that MediaPipe counts from the first pixel's centre, as we do.
+    return landmarks * np.array([width, height, width], np.float32)
 
 
 def _scores(shapes: Any) -> F32:
