@@ -1,0 +1,1 @@
+"""One picture becomes an identity, and lives in an .avatar file."""

@@ -1,0 +1,90 @@
+"""Fills holes in pictures calmly: a membrane stretched over the hole, with a little of the wall's grain."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from avatar.records import F32, U8
+
+_SWEEPS = 12
+"""Relaxations per pyramid level; coarse levels carry the shape, so few are enough."""
+_GRAIN_MAX = 5.0
+"""Grain is never stronger than this (standard deviation in levels): a patterned wall is not grain."""
+
+
+def membrane(colour: F32, known: F32) -> F32:
+    """Continue colours smoothly into where they are not known.
+
+    Solves Laplace's equation in the unknown part, coarse to fine; the border of the picture is free, so what
+    reaches the border (a chest, say) is filled from its other sides.
+
+    Args:
+        colour: (H, W, C) float32.
+        known: (H, W) float32, trust in each pixel, 0 unknown .. 1 certain.
+
+    Returns:
+        (H, W, C) float32: `colour` where it is certain, a smooth continuation elsewhere.
+    """
+    height, width = known.shape
+    if min(height, width) <= 2:
+        mean = (colour * known[..., None]).sum((0, 1)) / max(float(known.sum()), 1e-6)
+        return _mix(np.broadcast_to(mean, colour.shape).astype(np.float32), colour, known)
+    half = (width + 1) // 2, (height + 1) // 2
+    weight = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
+    carried = cv2.resize(colour * known[..., None], half, interpolation=cv2.INTER_AREA)
+    coarse = membrane(
+        (carried / np.maximum(weight, 1e-6)[..., None]).astype(np.float32),
+        np.minimum(weight * 4, 1).astype(np.float32),
+    )
+    filled = _mix(
+        np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.float32),
+        colour,
+        known,
+    )
+    for _ in range(_SWEEPS):
+        smooth = cv2.blur(filled, (3, 3), borderType=cv2.BORDER_REPLICATE)
+        filled = _mix(np.asarray(smooth, np.float32), colour, known)
+    return filled
+
+
+def _mix(guess: F32, colour: F32, known: F32) -> F32:
+    return guess + known[..., None] * (colour - guess)
+
+
+def background_plate(rgb: U8, person: F32, trusted: F32 | None = None, *, seed: int = 0) -> U8:
+    """The background with the person taken out.
+
+    Args:
+        rgb: (S, S, 3) the picture.
+        person: (S, S) float32 0..1; wherever it is not 0, and a little round it, the wall is invented.
+        trusted: (S, S) float32 0..1, where the picture may serve as an example of the wall; None: everywhere.
+        seed: of the grain.
+
+    Returns:
+        (S, S, 3) uint8.
+    """
+    side = rgb.shape[0]
+    reach = max(1, round(side * 0.012))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    hole = cv2.dilate((person > 0.02).astype(np.float32), disc)
+    wall = np.asarray(1 - hole, np.float32)
+    example = wall if trusted is None else wall * trusted
+    picture = rgb.astype(np.float32)
+    if example.sum() < 0.01 * side * side:
+        example = wall if wall.sum() > 0 else (person <= person.min()).astype(np.float32)
+    filled = membrane(picture, example) + _grain(picture, example, seed)
+    soft = np.minimum(cv2.GaussianBlur(hole, (0, 0), max(0.6, reach / 3)), 1)
+    soft = np.maximum(soft, (person > 0.02).astype(np.float32))
+    plate = picture + soft[..., None] * (filled - picture)
+    return np.asarray(np.clip(plate + 0.5, 0, 255), np.uint8)
+
+
+def _grain(picture: F32, example: F32, seed: int) -> F32:
+    """Noise as strong as the wall's finest detail; (S, S, 1) float32, zero mean."""
+    detail = np.abs(picture - cv2.GaussianBlur(picture, (0, 0), 1.5)).mean(2)
+    sure = example >= 1
+    level = float(np.median(detail[sure])) * 1.48 if sure.any() else 0.0
+    noise = np.random.default_rng(seed).standard_normal(example.shape).astype(np.float32)
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.7), np.float32)
+    return (noise / max(float(noise.std()), 1e-6) * min(level, _GRAIN_MAX))[..., None].astype(np.float32)
