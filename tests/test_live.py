@@ -1,0 +1,290 @@
+"""The live loop in fair weather, and how it ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+from live_fakes import FakeCamera, FakeOutput, FakeRenderer, FakeRetarget, FakeTracker, Weather, face
+
+from avatar.live import Status, Summary, run_live
+from avatar.live.record import Record
+from avatar.records import Motion, Observation
+from avatar.tools import clock
+from avatar.tools.stats import StageTimes
+
+
+def frames(count: int) -> list[Weather]:
+    return ["frame"] * count
+
+
+def endless() -> Iterator[Weather]:
+    return itertools.repeat("frame")
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    left = {thread for thread in threading.enumerate() if thread not in before and thread.is_alive()}
+    assert not left
+
+
+def live(
+    camera: FakeCamera, *outputs: FakeOutput, tracker: FakeTracker | None = None, **more: float | bool
+) -> Summary:
+    """A run with plain fakes for what is not given."""
+    return run_live(
+        camera,
+        tracker or FakeTracker(),
+        FakeRetarget(),
+        FakeRenderer(takes_s=float(more.pop("render_s", 0.0))),
+        outputs or (FakeOutput(),),
+        stop=threading.Event(),
+        fps=camera.fps,
+        seconds=more.get("seconds"),
+        lockstep=bool(more.get("lockstep", False)),
+    )
+
+
+def test_every_frame_arrives_when_all_are_quick() -> None:
+    output = FakeOutput()
+    summary = live(FakeCamera(frames(60), fps=50), output)
+    assert summary.frames == len(output.frames) > 55
+    assert output.indices[-1] == 59
+    assert summary.dropped_total == 60 - summary.frames
+    assert summary.fps == pytest.approx(50, rel=0.1)
+    assert summary.repeated == 0
+    age = summary.age_ms["p50"]
+    assert age is not None and 0 < age < 20
+    assert set(summary.stages_ms) == {"track", "retarget", "render", "output"}
+    assert summary.no_face == 0
+
+
+def test_a_slow_stage_drops_old_frames_and_the_age_stays_small() -> None:
+    output = FakeOutput()
+    summary = live(FakeCamera(frames(100), fps=100), output, render_s=0.04)
+    assert summary.dropped["tracker->generator"] > 30
+    assert output.indices == sorted(set(output.indices))
+    assert output.indices[-1] == 99
+    age = summary.age_ms["p99"]
+    assert age is not None and age < 120
+    assert summary.stages_ms["render"]["p50"] == pytest.approx(40, abs=8)
+
+
+def test_a_slow_output_holds_up_nobody_else() -> None:
+    slow, quick = FakeOutput(takes_s=0.1), FakeOutput()
+    summary = live(FakeCamera(frames(50), fps=100), quick, slow)
+    assert len(quick.frames) > 40 > 12 > len(slow.frames) > 2
+    assert slow.indices[-1] == 49
+    assert summary.dropped["generator->output"] > 25
+    assert summary.frames == len(quick.frames)
+    assert set(summary.stages_ms) >= {"output 1", "output 2"}
+
+
+def test_lockstep_loses_and_adds_nothing() -> None:
+    first, second = FakeOutput(constant_rate=True, takes_s=0.004), FakeOutput()
+    camera = FakeCamera(frames(80), fps=100_000)
+    summary = live(camera, first, second, tracker=FakeTracker(takes_s=0.002), lockstep=True)
+    assert first.indices == second.indices == list(range(80))
+    assert (summary.dropped_total, summary.repeated, summary.idle) == (0, 0, 0)
+
+
+def test_a_recording_of_observations_needs_no_tracker() -> None:
+    numbers = iter(range(20))
+
+    def recording() -> Observation | None:
+        clock.sleep(0.01)
+        number = next(numbers, None)
+        return None if number is None else Observation(face(number / 30), number, clock.now_ns())
+
+    output = FakeOutput()
+    summary = run_live(
+        recording, None, FakeRetarget(), FakeRenderer(), [output], stop=threading.Event(), fps=30
+    )
+    assert output.indices[-1] == 19
+    assert summary.frames == len(output.frames) > 15
+    assert "track" not in summary.stages_ms
+
+
+def test_frames_without_a_tracker_are_an_error() -> None:
+    with pytest.raises(TypeError, match="need a tracker"):
+        run_live(
+            FakeCamera(frames(3)),
+            None,
+            FakeRetarget(),
+            FakeRenderer(),
+            [FakeOutput()],
+            stop=threading.Event(),
+            fps=30,
+        )
+
+
+def test_it_ends_after_the_given_seconds() -> None:
+    start = time.monotonic()
+    summary = live(FakeCamera(endless(), fps=60), seconds=0.5)
+    assert 0.45 < time.monotonic() - start < 1.0
+    assert summary.frames > 20
+
+
+def test_it_ends_when_told_to_and_hands_over_what_is_under_way() -> None:
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    output = FakeOutput()
+    retarget = FakeRetarget()
+    run_live(
+        FakeCamera(endless(), fps=60), FakeTracker(), retarget, FakeRenderer(), [output], stop=stop, fps=60
+    )
+    assert len(output.frames) > 10
+    assert output.indices[-1] == retarget.seen[-1].index
+
+
+@pytest.mark.parametrize("broken", ["tracker", "retarget", "renderer", "output"])
+def test_an_error_in_any_thread_ends_the_run_and_reaches_the_caller(broken: str) -> None:
+    def at(name: str) -> int | None:
+        return 5 if name == broken else None
+
+    other = FakeOutput()
+    with pytest.raises(RuntimeError, match=f"{broken} broke"):
+        run_live(
+            FakeCamera(endless(), fps=30),
+            FakeTracker(fails_at=at("tracker")),
+            FakeRetarget(fails_at=at("retarget")),
+            FakeRenderer(fails_at=at("renderer")),
+            [FakeOutput(fails_at=at("output")), other],
+            stop=threading.Event(),
+            fps=30,
+        )
+    assert other.indices[:3] == [0, 1, 2]
+
+
+def test_an_error_of_the_source_reaches_the_caller() -> None:
+    def source() -> None:
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        run_live(
+            source,
+            FakeTracker(),
+            FakeRetarget(),
+            FakeRenderer(),
+            [FakeOutput()],
+            stop=threading.Event(),
+            fps=30,
+        )
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, KeyboardInterrupt])
+def test_an_error_while_watching_ends_the_threads_too(error: type[BaseException]) -> None:
+    def on_status(status: Status) -> None:
+        raise error
+
+    with pytest.raises(error):
+        run_live(
+            FakeCamera(endless()),
+            FakeTracker(),
+            FakeRetarget(),
+            FakeRenderer(),
+            [FakeOutput()],
+            stop=threading.Event(),
+            fps=30,
+            on_status=on_status,
+        )
+
+
+def test_an_output_closed_by_its_user_ends_the_run() -> None:
+    window, other = FakeOutput(closes_at=10, main_thread=True), FakeOutput()
+    summary = live(FakeCamera(endless(), fps=60), window, other)
+    assert window.indices[-1] == 10
+    assert window.threads == {threading.current_thread()}
+    assert threading.current_thread() not in other.threads
+    assert 9 < summary.frames < 15
+
+
+def test_two_outputs_cannot_share_the_callers_thread() -> None:
+    with pytest.raises(ValueError, match="only one output"):
+        live(FakeCamera([]), FakeOutput(main_thread=True), FakeOutput(main_thread=True))
+    with pytest.raises(ValueError, match="at least one"):
+        run_live(FakeCamera([]), None, FakeRetarget(), FakeRenderer(), [], stop=threading.Event(), fps=30)
+
+
+def test_a_renderer_that_measures_itself_is_not_measured_twice() -> None:
+    class Measured(FakeRenderer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.times = StageTimes()
+
+        def __call__(self, motion: Motion, index: int, captured_ns: int) -> object:  # type: ignore[override]
+            with self.times.measure("warp"):
+                return super().__call__(motion, index, captured_ns)
+
+    summary = run_live(
+        FakeCamera(frames(5)),
+        FakeTracker(),
+        FakeRetarget(),
+        Measured(),  # type: ignore[arg-type]
+        [FakeOutput()],
+        stop=threading.Event(),
+        fps=30,
+    )
+    assert set(summary.stages_ms) == {"track", "retarget", "warp", "output"}
+
+
+def test_motion_lag_is_that_of_the_motion_not_of_the_way() -> None:
+    summary = run_live(
+        FakeCamera(frames(100), fps=50),
+        FakeTracker(),
+        FakeRetarget(lag_s=0.05),
+        FakeRenderer(takes_s=0.01),
+        [FakeOutput(takes_s=0.01)],
+        stop=threading.Event(),
+        fps=50,
+    )
+    assert summary.motion_lag_ms == pytest.approx(50, abs=6)
+
+
+def test_the_summary_is_plain_json_and_the_status_tells_the_truth() -> None:
+    seen: list[Status] = []
+    summary = run_live(
+        FakeCamera(frames(80), fps=50),
+        FakeTracker(),
+        FakeRetarget(),
+        FakeRenderer(takes_s=0.005),
+        [FakeOutput()],
+        stop=threading.Event(),
+        fps=50,
+        on_status=seen.append,
+    )
+    told = json.loads(json.dumps(summary.as_json()))
+    assert told["frames"] == summary.frames
+    assert told["dropped"] == sum(told["dropped_by_slot"].values())
+    assert len(seen) >= 2
+    assert seen[-1].fps == pytest.approx(50, rel=0.15)
+    assert seen[-1].face and seen[-1].camera
+    assert seen[-1].slowest is not None and seen[-1].slowest[0] == "render"
+
+
+def test_the_record_of_a_long_run_does_not_grow() -> None:
+    record = Record(StageTimes())
+    observation, motion = Observation(face(), 0, 0), FakeRetarget()(Observation(face(), 0, 0))
+    frame = FakeRenderer()(motion, 0, 0)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            record.made(observation, motion)
+            record.handed_over(frame)
+            record.times.add("render", 1.0)
+
+    run(11_000)
+    tracemalloc.start()
+    run(4000)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The ring of the newest values holds other numbers now, not more of them.
+    assert grown < 40_000
+    assert record.frames == 15_000

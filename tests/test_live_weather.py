@@ -1,0 +1,260 @@
+"""The live loop in bad weather: late, faceless, unplugged, hanging; and what never gets out."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import threading
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from live_fakes import (
+    FakeCamera,
+    FakeOutput,
+    FakeRenderer,
+    FakeRetarget,
+    FakeTracker,
+    FixedCamera,
+    Weather,
+)
+
+from avatar.errors import CameraLostError
+from avatar.live import Status, loop, run_live, workers
+from avatar.live.record import Record
+from avatar.live.workers import GeneratorWork, Sender
+from avatar.records import U8, Frame, Observation
+from avatar.tools.slot import Slot
+from avatar.tools.stats import StageTimes
+
+
+def script(*parts: tuple[Weather, int]) -> list[Weather]:
+    return [weather for weather, count in parts for _ in range(count)]
+
+
+@pytest.fixture
+def quick_reopen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "REOPEN_S", (0.2, 0.4))
+
+
+def rising(values: Iterable[int]) -> bool:
+    return all(before < after for before, after in itertools.pairwise(values))
+
+
+def test_frames_without_a_face_go_on_as_numbers_without_a_face() -> None:
+    retarget, output = FakeRetarget(), FakeOutput()
+    summary = run_live(
+        FakeCamera(script(("frame", 20), ("faceless", 15), ("frame", 10)), fps=60),
+        FakeTracker(),
+        retarget,
+        FakeRenderer(),
+        [output],
+        stop=threading.Event(),
+        fps=60,
+    )
+    faceless = {seen.index for seen in retarget.seen if seen.face is None}
+    assert faceless <= set(range(20, 35)) and len(faceless) > 10
+    assert summary.no_face == len(faceless)
+    assert faceless <= set(output.indices)
+
+
+def test_a_late_camera_is_bridged_without_a_face() -> None:
+    retarget, output = FakeRetarget(), FakeOutput()
+    summary = run_live(
+        FakeCamera(script(("frame", 10), ("late", 1), ("frame", 10)), fps=60),
+        FakeTracker(),
+        retarget,
+        FakeRenderer(),
+        [output],
+        stop=threading.Event(),
+        fps=60,
+    )
+    bridged = [seen for seen in retarget.seen if seen.face is None]
+    assert summary.idle == len(bridged) > 3
+    assert {seen.index for seen in bridged} == {9}
+    assert rising(seen.captured_ns for seen in retarget.seen)
+    assert summary.frames == len(output.frames) - summary.idle
+    assert summary.no_face == 0
+    gap_ns = np.diff(output.moments_ns).max()
+    assert 0.2e9 < gap_ns < 0.33e9
+
+
+@pytest.mark.usefixtures("quick_reopen")
+def test_an_unplugged_camera_is_waited_for_and_taken_up_again() -> None:
+    camera = FakeCamera(script(("frame", 30), ("lost", 1), ("frame", 30)), fps=60, refusals=3)
+    retarget, output, seen = FakeRetarget(), FakeOutput(), list[Status]()
+    summary = run_live(
+        camera,
+        FakeTracker(),
+        retarget,
+        FakeRenderer(),
+        [output],
+        stop=threading.Event(),
+        fps=60,
+        on_status=seen.append,
+    )
+    assert (camera.reopened, camera.refused) == (1, 3)
+    assert output.indices[-1] == 59
+    assert summary.idle > 20
+    assert [status.camera for status in seen].count(False) >= 1
+    assert seen[-1].camera
+    assert any(not status.camera and not status.face for status in seen)
+
+
+@pytest.mark.usefixtures("quick_reopen")
+def test_waiting_for_a_camera_ends_when_told_to() -> None:
+    camera = FakeCamera(script(("frame", 5), ("lost", 1)), refusals=10_000)
+    start = time.monotonic()
+    summary = run_live(
+        camera,
+        FakeTracker(),
+        FakeRetarget(),
+        FakeRenderer(),
+        [FakeOutput()],
+        stop=threading.Event(),
+        fps=30,
+        seconds=1.0,
+    )
+    assert time.monotonic() - start < 1.6
+    assert camera.reopened == 0 and camera.refused >= 1
+    assert summary.frames >= 4
+
+
+def test_a_lost_source_that_cannot_be_reopened_ends_the_run() -> None:
+    output = FakeOutput()
+    with pytest.raises(CameraLostError, match="unplugged"):
+        run_live(
+            FixedCamera(script(("frame", 5), ("lost", 1), ("frame", 5))),
+            FakeTracker(),
+            FakeRetarget(),
+            FakeRenderer(),
+            [output],
+            stop=threading.Event(),
+            fps=30,
+        )
+    assert output.frames and output.indices[-1] <= 4
+
+
+def test_a_camera_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "GRACE_S", 0.3)
+    camera = FakeCamera(script(("frame", 5), ("hangs", 1)))
+    start = time.monotonic()
+    try:
+        summary = run_live(
+            camera,
+            FakeTracker(),
+            FakeRetarget(),
+            FakeRenderer(),
+            [FakeOutput()],
+            stop=threading.Event(),
+            fps=30,
+            seconds=0.5,
+        )
+    finally:
+        camera.unhang.set()
+    assert time.monotonic() - start < 2
+    assert summary.frames >= 4
+
+
+def test_a_constant_rate_output_gets_repeats_and_keeps_its_rate() -> None:
+    even, plain = FakeOutput(constant_rate=True), FakeOutput()
+    summary = run_live(
+        FakeCamera(script(("frame", 15)), fps=10),
+        FakeTracker(),
+        FakeRetarget(),
+        FakeRenderer(),
+        [even, plain],
+        stop=threading.Event(),
+        fps=30,
+    )
+    seconds = (even.moments_ns[-1] - even.moments_ns[0]) / 1e9
+    assert (len(even.frames) - 1) / seconds == pytest.approx(30, abs=2.5)
+    assert summary.repeated == len(even.frames) - len(plain.frames) > 20
+    assert summary.frames == len(plain.frames)
+
+
+def test_time_stamps_stay_in_order_when_an_observation_comes_late() -> None:
+    retarget = FakeRetarget()
+    record = Record(StageTimes())
+    work = GeneratorWork(retarget, FakeRenderer(), Slot(), [], Sender(False), record, 30)
+    camera = FakeCamera(["frame"] * 3)
+    first, second = camera(), camera()
+    assert first is not None and second is not None
+    for frame in (first, Frame(second.rgb, 1, first.captured_ns - 5), second):
+        work._make(Observation(None, frame.index, frame.captured_ns), new=True)
+    assert rising(seen.captured_ns for seen in retarget.seen)
+
+
+SENTINEL = (255, 0, 199)
+
+
+class LoudCamera(FakeCamera):
+    """Pictures full of a colour that no avatar has, with noise of its own by `seed`."""
+
+    def __init__(self, seed: int, count: int) -> None:
+        super().__init__(script(("frame", count // 2), ("faceless", 5), ("frame", count // 2)), fps=100_000)
+        self._own = np.random.default_rng(seed)
+        self.given: list[U8] = []
+
+    def picture(self) -> U8:
+        rgb = self._own.integers(0, 255, (12, 16, 3), dtype=np.uint8)
+        rgb[::2] = SENTINEL
+        self.given.append(rgb)
+        return rgb
+
+
+def run_loud(seed: int) -> tuple[LoudCamera, FakeRetarget, FakeOutput]:
+    ticks = itertools.count(0, 1_000_000)
+    camera, retarget, output = LoudCamera(seed, 40), FakeRetarget(), FakeOutput()
+
+    class Stamped:
+        """The same time stamps in each run, so that runs can be compared."""
+
+        def __call__(self) -> Frame | None:
+            frame = camera()
+            return frame and Frame(frame.rgb, frame.index, next(ticks))
+
+    run_live(
+        Stamped(),
+        FakeTracker(),
+        retarget,
+        FakeRenderer(),
+        [output],
+        stop=threading.Event(),
+        fps=30,
+        lockstep=True,
+    )
+    return camera, retarget, output
+
+
+def test_no_camera_pixel_reaches_an_output() -> None:
+    camera, retarget, output = run_loud(1)
+    other_camera, _, other_output = run_loud(2)
+    assert len(output.frames) == len(other_output.frames) == 45
+    # Other pixels, same face: the same avatar, bit for bit. So nothing of the pixels is in it.
+    for ours, theirs in zip(output.frames, other_output.frames, strict=True):
+        assert np.array_equal(ours.rgb, theirs.rgb)
+    assert not np.array_equal(camera.given[0], other_camera.given[0])
+    for frame in output.frames:
+        assert not (frame.rgb == SENTINEL).all(axis=-1).any()
+        assert not any(np.shares_memory(frame.rgb, picture) for picture in camera.given)
+    # And nothing the generator's side was given leads back to a camera picture.
+    reachable = _reachable(retarget.seen)
+    assert not any(id(picture) in reachable for picture in camera.given)
+
+
+def _reachable(roots: object) -> set[int]:
+    """Identities of all objects that can be reached from `roots` through records, lists and arrays."""
+    found: set[int] = set()
+    todo = [roots]
+    while todo:
+        thing = todo.pop()
+        if id(thing) in found or isinstance(thing, type):
+            continue
+        found.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            todo.append(thing.base)
+        else:
+            todo.extend(gc.get_referents(thing))
+    return found
