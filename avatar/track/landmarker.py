@@ -17,12 +17,19 @@ from avatar.errors import ModelError
 from avatar.records import BLENDSHAPES, F32, LANDMARKS, U8, Face
 
 
+_LIBRARIES_HINT = (
+    "; on Debian and Ubuntu its system libraries come with: apt-get install libgl1 libegl1 libgles2"
+    if sys.platform == "linux"
+    else ""
+)
+
+
 def load_vision() -> Any:
     """MediaPipe's vision module; raises ModelError if it or a system library is missing."""
     try:
         from mediapipe.tasks.python import vision
     except ImportError as error:
-        raise ModelError(f"mediapipe cannot be imported ({error}); install it with pip") from None
+        raise ModelError(f"MediaPipe cannot be imported ({error}){_LIBRARIES_HINT}") from None
     return vision
 
 
@@ -35,16 +42,16 @@ def quiet_stderr() -> Iterator[None]:
 
     Only for the moment of starting a model: other threads' messages of that moment are dropped too.
     """
-    with _stderr_lock:
-        sys.stderr.flush()
-        kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        try:
+    with _stderr_lock, contextlib.ExitStack() as undo:
+        # A program without a terminal (pythonw, some services) has no descriptor 2 to silence.
+        with contextlib.suppress(OSError):
+            kept = os.dup(2)
+            undo.callback(os.close, kept)
+            sink = os.open(os.devnull, os.O_WRONLY)
+            undo.callback(os.close, sink)
             os.dup2(sink, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(sink)
+            undo.callback(os.dup2, kept, 2)
+        yield
 
 
 @contextlib.contextmanager
@@ -54,10 +61,7 @@ def starting(what: str) -> Iterator[None]:
         with quiet_stderr():
             yield
     except OSError as error:
-        raise ModelError(
-            f"MediaPipe cannot load a system library ({error}); "
-            "on Debian and Ubuntu: apt-get install libgl1 libegl1 libgles2"
-        ) from None
+        raise ModelError(f"MediaPipe cannot load a library ({error}){_LIBRARIES_HINT}") from None
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"MediaPipe cannot start the {what}: {error}") from None
 
@@ -147,14 +151,3 @@ def _landmarks(points: Any, width: int, height: int) -> F32:
 
 def _scores(shapes: Any) -> F32:
     return np.array([shape.score for shape in shapes], np.float32).reshape(BLENDSHAPES)
-
-
-def box_of(face: Face) -> F32:
-    """(left, top, right, bottom) of a face's landmarks, pixels."""
-    points = face.landmarks[:, :2]
-    return np.concatenate([points.min(0), points.max(0)])
-
-
-def size_of(box: F32) -> float:
-    """The greater side of a box, pixels."""
-    return float(max(box[2] - box[0], box[3] - box[1]))
