@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avatar.identity.colours import keyed_matte, person_colours
 from avatar.identity.matte import person_matte
-from avatar.identity.plate import background_plate, membrane
+from avatar.identity.plate import background_plate
 from avatar.records import F32, U8
 
 
@@ -45,23 +46,13 @@ def split_layers(
         raise ValueError(
             f"person must be {(side, side)} and landmarks (478, 3), got {person.shape}, {landmarks.shape}"
         )
-    alpha = np.round(person_matte(rgb, landmarks, person) * 255).astype(np.float32) / np.float32(255)
-    plate = background_plate(rgb, alpha, _trusted(side, inside))
-    texture = person_colours(rgb, alpha, plate)
-    return Layers(texture, np.round(alpha * 255).astype(np.uint8), plate)
-
-
-def person_colours(rgb: U8, alpha: F32, plate: U8) -> U8:
-    """The person's own colours, (S, S, 3): the wall taken off at the edge, continued smoothly outside."""
-    picture, wall = rgb.astype(np.float32), plate.astype(np.float32)
-    trust = np.clip((alpha - 0.75) / 0.25, 0, 1) ** 2
-    own = membrane(picture, trust.astype(np.float32))
-    # Minimises |a F + (1 - a) B - C|^2 + l |F - own|^2: the thinner the person, the less the pixel can tell.
-    a = alpha[..., None]
-    stiffness = np.float32(0.05)
-    free = own + a * (picture - a * own - (1 - a) * wall) / (a * a + stiffness)
-    mix = np.where(a >= 0.999, picture, free)
-    return np.asarray(np.clip(mix + 0.5, 0, 255), np.uint8)
+    trusted = _trusted(side, inside)
+    rough = person_matte(rgb, landmarks, person)
+    plate = background_plate(rgb, rough, trusted)
+    matte = keyed_matte(rgb, rough, person_colours(rgb, rough, plate), plate)
+    alpha = np.round(matte * 255).astype(np.uint8)
+    plate = background_plate(rgb, matte, trusted)
+    return Layers(person_colours(rgb, alpha.astype(np.float32) / np.float32(255), plate), alpha, plate)
 
 
 def _trusted(side: int, inside: tuple[float, float, float, float] | None) -> F32 | None:

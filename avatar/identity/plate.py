@@ -9,8 +9,11 @@ from avatar.records import F32, U8
 
 _SWEEPS = 12
 """Relaxations per pyramid level; coarse levels carry the shape, so few are enough."""
-_GRAIN_MAX = 5.0
+_GRAIN_MAX = 4.0
 """Grain is never stronger than this (standard deviation in levels): a patterned wall is not grain."""
+
+_ISLAND = 0.008
+"""Pieces of wall smaller than this part of the crop are not believed."""
 
 
 def membrane(colour: F32, known: F32) -> F32:
@@ -69,6 +72,7 @@ def background_plate(rgb: U8, person: F32, trusted: F32 | None = None, *, seed: 
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     hole = cv2.dilate((person > 0.02).astype(np.float32), disc)
     wall = np.asarray(1 - hole, np.float32)
+    wall = _without_islands(wall)
     example = wall if trusted is None else wall * trusted
     picture = rgb.astype(np.float32)
     if example.sum() < 0.01 * side * side:
@@ -80,11 +84,18 @@ def background_plate(rgb: U8, person: F32, trusted: F32 | None = None, *, seed: 
     return np.asarray(np.clip(plate + 0.5, 0, 255), np.uint8)
 
 
+def _without_islands(wall: F32) -> F32:
+    """Small pieces of wall amid the person are more often missed pieces of the person."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((wall > 0).astype(np.uint8), connectivity=4)
+    small = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] < _ISLAND * wall.size]
+    return np.where(np.isin(labels, small), 0, wall).astype(np.float32)
+
+
 def _grain(picture: F32, example: F32, seed: int) -> F32:
     """Noise as strong as the wall's finest detail; (S, S, 1) float32, zero mean."""
     detail = np.abs(picture - cv2.GaussianBlur(picture, (0, 0), 1.5)).mean(2)
     sure = example >= 1
-    level = float(np.median(detail[sure])) * 1.48 if sure.any() else 0.0
+    level = float(np.median(detail[sure])) * 1.2 if sure.any() else 0.0
     noise = np.random.default_rng(seed).standard_normal(example.shape).astype(np.float32)
     noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.7), np.float32)
     return (noise / max(float(noise.std()), 1e-6) * min(level, _GRAIN_MAX))[..., None].astype(np.float32)
