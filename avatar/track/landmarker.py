@@ -16,7 +16,6 @@ from avatar import weights
 from avatar.errors import ModelError
 from avatar.records import BLENDSHAPES, F32, LANDMARKS, U8, Face
 
-
 _LIBRARIES_HINT = (
     "; on Debian and Ubuntu its system libraries come with: apt-get install libgl1 libegl1 libgles2"
     if sys.platform == "linux"
