@@ -8,9 +8,7 @@ from dataclasses import replace
 from avatar.live import Status, StatusLine
 from avatar.live.status import describe
 
-FAIR = Status(
-    seconds=0.5, fps=29.97, age_ms=41.6, face=True, camera=True, dropped=2, slowest=("track", 9.44)
-)
+FAIR = Status(seconds=0.5, fps=29.97, age_ms=41.6, face=True, camera=True, dropped=2, slowest=("track", 9.44))
 
 
 class Terminal(io.StringIO):

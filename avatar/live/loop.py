@@ -30,6 +30,8 @@ from avatar.tools import clock
 from avatar.tools.slot import Slot
 from avatar.tools.stats import StageTimes
 
+__all__ = ["Output", "Renderer", "Retarget", "Source", "Tracker", "run_live"]
+
 Output: TypeAlias = Callable[[Frame], None]
 Job: TypeAlias = Callable[[], None]
 
@@ -60,7 +62,8 @@ def run_live(
     Args:
         source: Gives the next camera frame, or the observation itself (the tracker is then passed by), or
             None at the end. When it raises `CameraLostError` and has `reopen()`, it is waited for; meanwhile
-            the avatar goes on without a face.
+            the avatar goes on without a face. If it counts frames that nobody fetched in time in an attribute
+            `dropped`, they are counted among the drops.
         tracker: Finds the driver's face; may be None for a source of observations.
         retarget: Called for every observation, with rising `captured_ns`.
         renderer: Makes the frame. If its attribute `times` holds `StageTimes`, it measures itself there, and
@@ -88,6 +91,8 @@ def run_live(
 
 class _Run:
     """The threads of one run. The first error in any of them ends all and is kept for the caller."""
+
+    _camera: CameraWork
 
     def __init__(self, record: Record, outputs: Sequence[Output], fps: float, lockstep: bool) -> None:
         self._record = record
@@ -133,8 +138,9 @@ class _Run:
         if tracker is not None:
             tracking = TrackerWork(tracker, frames, observations, send, record)
             self._thread("tracker", self._job(tracking, frames, observations))
-        camera = CameraWork(source, frames if tracker else None, observations, send, record, self._ending)
-        self._thread("camera", self._job(camera, frames if tracker else observations))
+        taken = frames if tracker else None
+        self._camera = CameraWork(source, taken, observations, send, record, self._ending)
+        self._thread("camera", self._job(self._camera, frames if tracker else observations))
 
     def go(
         self, stop: threading.Event, seconds: float | None, on_status: Callable[[Status], None] | None
@@ -178,6 +184,7 @@ class _Run:
     def _drops(self) -> dict[str, int]:
         ahead = sum(work.dropped for work in self._hand_overs)
         return {
+            "source": self._camera.missed,
             "camera->tracker": self._frames.dropped,
             "tracker->generator": self._observations.dropped,
             "generator->output": sum(slot.dropped for slot in self._made) + ahead,

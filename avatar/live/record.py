@@ -49,7 +49,8 @@ class Summary:
     stages_ms: dict[str, dict[str, float | None]]
     """p50 and p95 of each stage's own work; waiting for the camera is in none of them."""
     dropped: dict[str, int]
-    """Items replaced by newer ones before they were taken, by the slot they lay in."""
+    """Frames lost on the way: at the source (not fetched in time), and in each slot (replaced by newer ones
+    before they were taken)."""
     repeated: int
     """Frames a constant-rate output was given twice because no new one came in time."""
     frames: int

@@ -58,6 +58,12 @@ class CameraWork:
         self._send = send
         self._record = record
         self._ending = ending
+        self._missed_before: int | None = None
+
+    @property
+    def missed(self) -> int:
+        """Frames the source says it could not give because nobody asked in time (its attribute `dropped`)."""
+        return 0 if self._missed_before is None else self._source_dropped() - self._missed_before
 
     def __call__(self) -> None:
         """Fetch until the source says None or the run is ending."""
@@ -67,6 +73,9 @@ class CameraWork:
             except CameraLostError as lost:
                 self._wait_for_camera(lost)
                 continue
+            if self._missed_before is None:
+                # Only now: what was missed before the first question is not this run's loss.
+                self._missed_before = self._source_dropped()
             if item is None:
                 return
             if isinstance(item, Observation):
@@ -75,6 +84,10 @@ class CameraWork:
                 self._send(self._frames, item)
             else:
                 raise TypeError("the source gives camera frames, which need a tracker")
+
+    def _source_dropped(self) -> int:
+        dropped: int = getattr(self._source, "dropped", 0)
+        return dropped
 
     def _wait_for_camera(self, lost: CameraLostError) -> None:
         """Try to open the lost camera again and again; raises `lost` if the source cannot do that."""

@@ -94,6 +94,11 @@ class StageTimes:
             values = self._stages.setdefault(stage, Percentiles())
         values.add(milliseconds)
 
+    def reset(self) -> None:
+        """Forget all, for instance after a warm-up."""
+        with self._lock:
+            self._stages.clear()
+
     def summary(self) -> dict[str, dict[str, float | None]]:
         """`{stage: {"p50": ms, "p95": ms}}`, stages in the order they were first measured."""
         with self._lock:

@@ -1,0 +1,139 @@
+"""How fast and how late the avatar is: `python -m bench.latency`.
+
+A clip stands in for the camera, in real time, and goes through all that `avatar run` does: tracker,
+retargeting, warp, composite. The last line of standard output is one JSON document; `bench/README.md`
+explains its figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avatar.cli import arguments as shared
+from avatar.errors import AvatarError
+from bench import machine
+
+if TYPE_CHECKING:
+    from avatar.live import Summary
+
+WARM_UP_S = 3.0
+"""Runs before the measurement: first frames load code and fill caches."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.latency",
+        description="Measure frame rate, age at hand-over, motion lag and stage times of the whole program.",
+        formatter_class=shared.HelpFormatter,
+    )
+    add_rig(parser)
+    parser.add_argument(
+        "--seconds", type=shared.seconds, default=20.0, metavar="N", help="length (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--unpaced",
+        action="store_true",
+        help="run the clip as fast as it goes through, every frame: measures throughput, not latency",
+    )
+    return parser
+
+
+def add_rig(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is measured."""
+    parser.add_argument(
+        "--source", metavar="FILE", help="video or .motion file (default: a real clip, 640x480 at 30 fps)"
+    )
+    parser.add_argument(
+        "--portrait", type=Path, metavar="PICTURE", help="picture or .avatar file (default: the astronaut)"
+    )
+    parser.add_argument("--size", type=shared.size, default=shared.DEFAULT_SIZE, metavar="WxH")
+    parser.add_argument(
+        "--head",
+        type=shared.whole_number_in(128, 1024),
+        default=shared.DEFAULT_HEAD,
+        metavar="PIXELS",
+        help="size at which the head is drawn (default: %(default)s)",
+    )
+
+
+def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> dict[str, Any]:
+    """Warm up, then measure with the same stages; gives the JSON document."""
+    from bench.rig import open_rig
+
+    with open_rig(
+        source=arguments.source,
+        portrait=arguments.portrait,
+        size=arguments.size,
+        head=arguments.head,
+        paced=not arguments.unpaced,
+    ) as rig:
+        rig.run(warm_up_s, lockstep=arguments.unpaced)
+        summary = rig.run(arguments.seconds, lockstep=arguments.unpaced)
+        return report(summary, size=arguments.size, runtime=rig.runtime, unpaced=arguments.unpaced)
+
+
+def report(summary: Summary, *, size: tuple[int, int], runtime: str, unpaced: bool = False) -> dict[str, Any]:
+    """The JSON document: what was measured, and on what."""
+    found = summary.as_json()
+    width, height = size
+    return {
+        "fps": found["fps"],
+        # A clip that nobody paces has no clock that a frame's age could be told by.
+        "age_ms": dict.fromkeys(summary.age_ms) if unpaced else summary.age_ms,
+        "motion_lag_ms": found["motion_lag_ms"],
+        "stages_ms": summary.stages_ms,
+        "dropped": summary.dropped_total,
+        "repeated": summary.repeated,
+        "frames": summary.frames,
+        "size": f"{width}x{height}",
+        "runtime": runtime,
+        "machine": machine.describe(),
+    }
+
+
+def table(document: dict[str, Any]) -> str:
+    """The document for people."""
+    age, about = document["age_ms"], document["machine"]
+    lines = [
+        f"{about['cpu']}, {about['cores']} cores, Python {about['python']}, commit {about['commit']}",
+        f"{document['frames']} frames of {document['size']}, runtime {document['runtime']}: "
+        f"{document['fps']:.1f} fps, {document['dropped']} dropped, {document['repeated']} repeated",
+        "",
+        f"{'[ms]':<22}{'p50':>8}{'p95':>8}{'p99':>8}",
+        f"{'age at hand-over':<22}" + "".join(_cell(age[share]) for share in ("p50", "p95", "p99")),
+        f"{'motion lag':<22}{_cell(document['motion_lag_ms'])}",
+        *(
+            f"{'  ' + stage:<22}{_cell(values['p50'])}{_cell(values['p95'])}"
+            for stage, values in document["stages_ms"].items()
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-':>8}" if value is None else f"{value:8.1f}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; 0, or 1 with one line on standard error."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        document = measure(arguments)
+    except (AvatarError, OSError) as error:
+        print(f"bench.latency: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return shared.INTERRUPTED
+    print(table(document))
+    print(json.dumps(document))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
