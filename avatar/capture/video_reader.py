@@ -143,7 +143,7 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return 0, False
-    a, b, _, c, d = np.frombuffer(cast("Buffer", side_data), np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(bytes(cast("Buffer", side_data)), np.int32)[:5].tolist()
     mirrored = a * d - b * c < 0
     if mirrored:
         a, b = -a, -b
