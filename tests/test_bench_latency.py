@@ -58,7 +58,7 @@ def test_the_table_shows_what_the_document_says() -> None:
     text = latency.table(latency.report(SUMMARY, size=(1280, 720), runtime="warp"))
     assert "600 frames of 1280x720" in text and "30.0 fps" in text
     assert "3 dropped, 4 repeated" in text
-    rows = {line.split("  ")[0] or line.split()[0]: line.split() for line in text.splitlines()}
+    rows = {line.strip().split("  ")[0]: line.split() for line in text.splitlines()}
     assert rows["age at hand-over"][-3:] == ["31.0", "44.5", "50.2"]
     assert rows["motion lag"][-1] == "12.3"
     assert rows["track"][-2:] == ["11.0", "14.0"]
