@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
+import zlib
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO
@@ -71,7 +72,7 @@ def read_member(wheel: Path, member: str, *, limit: int) -> bytes:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
             return source.read(limit)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError) as error:
         raise FetchError(f"{member} cannot be taken out of {wheel.name} ({error})") from None
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar.errors import ModelError
-from avatar.tools import fetch
+from avatar.weights import fetch
 
 Progress = Callable[[str], None]
 """Takes one line about what is being done now."""
@@ -68,7 +68,7 @@ class Entry:
 
 def weights_dir() -> Path:
     """Where manifest and shipped files lie: `weights/` of a checkout, `avatar/_weights/` of a wheel."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "_weights", package.parent / "weights"):
         if (folder / "manifest.toml").is_file():
             return folder
@@ -156,11 +156,12 @@ def resolve(name: str, *, offline: bool = False, progress: Progress | None = Non
             return _checked(entry, path)
         except ModelError as error:
             missing = str(error)
-            (progress or _log.warning)(f"{error}; fetching it again")
     if offline or is_offline():
         raise ModelError(
             f"{missing}, and the network is not to be used; run `avatar fetch-models` with a network"
         )
+    if path.exists():
+        (progress or _log.warning)(f"{missing}; fetching it again")
     return _fetch(entry, path, progress or _log.info)
 
 

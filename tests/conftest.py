@@ -1,0 +1,64 @@
+"""What many tests start from. Files that cannot be had here skip the test and say why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import skimage.data
+
+from avatar import weights
+from avatar.errors import ModelError
+from avatar.records import U8
+
+
+def resolve_or_skip(name: str) -> Path:
+    """A file of the manifest, or a skip with the reason it cannot be had."""
+    try:
+        return weights.resolve(name)
+    except ModelError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def face_landmarker_path() -> Path:
+    """MediaPipe's model file; to ask for it is to need the face landmarker."""
+    return resolve_or_skip("face_landmarker")
+
+
+@pytest.fixture(scope="session")
+def selfie_segmenter_path() -> Path:
+    """MediaPipe's model file; to ask for it is to need the person segmenter."""
+    return resolve_or_skip("selfie_segmenter")
+
+
+@pytest.fixture(scope="session")
+def carphone_path() -> Path:
+    """A real clip of a man talking in a car: 120 frames of 176x144."""
+    return resolve_or_skip("carphone_clip")
+
+
+@pytest.fixture(scope="session")
+def carphone_frames(carphone_path: Path) -> list[U8]:
+    """The clip's 120 frames, each (144, 176, 3) RGB."""
+    with av.open(str(carphone_path)) as container:
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> U8:
+    """A smiling woman with visible teeth, (512, 512, 3) RGB; her face is 90x106 px around (225, 124)."""
+    picture: U8 = np.array(skimage.data.astronaut())  # type: ignore[no-untyped-call]
+    picture.flags.writeable = False
+    return picture
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of portraits, photos and clips beside the checkout."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder
