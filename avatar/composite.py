@@ -58,7 +58,8 @@ class Compositor:
         height, width = identity.picture.shape[:2]
         self.size = size or (width, height)
         """(width, height) of every frame, pixels."""
-        self.placement = place((width, height), identity.crop, self.size, mode)
+        face = _face_height(identity)
+        self.placement = place((width, height), identity.crop, self.size, mode, face=face)
         picture = _render(identity.picture, self.placement, self.size)
         soft = mode == "extend" and self.placement.picture != Rect(0, 0, *self.size)
         edge = _fade(self.placement.picture, self.size, round(_EDGE * self.size[1]) if soft else 0)
@@ -114,6 +115,11 @@ class Compositor:
     def _of_head(self, head: U8, part: Rect) -> U8:
         left, top = self.placement.head.left, self.placement.head.top
         return head[part.top - top : part.bottom - top, part.left - left : part.right - left]
+
+
+def _face_height(identity: Identity) -> float:
+    top, chin = identity.landmarks[10, :2], identity.landmarks[152, :2]
+    return float(np.linalg.norm(chin - top))
 
 
 def _view(canvas: U8, part: Rect) -> U8:

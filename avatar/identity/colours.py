@@ -84,17 +84,22 @@ def keyed_matte(rgb: U8, matte: F32, texture: U8, plate: U8) -> F32:
 def _restlessness(picture: F32, matte: F32) -> F32:
     """Strength of the wall's detail near each pixel, levels, (S, S)."""
     side = matte.shape[0]
-    wall = (matte < 0.02).astype(np.float32)
-    wall = np.asarray(cv2.erode(wall, np.ones((3, 3), np.uint8), iterations=max(1, side // 64)), np.float32)
+    outside = cv2.erode(
+        (matte < 0.02).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(1, side // 64)
+    )
+    wall = np.asarray(outside, np.float32)
     sigma = 0.012 * side
     weight = cv2.GaussianBlur(wall, (0, 0), sigma) + np.float32(1e-6)
     smooth = cv2.GaussianBlur(picture * wall[..., None], (0, 0), sigma) / weight[..., None]
     detail = wall * ((picture - smooth) ** 2).sum(2)
-    sigma = 0.05 * side
+    # The answer is smooth, so it is taken at a quarter of the size.
+    small = (max(1, side // 4),) * 2
+    detail, wall = (cv2.resize(x, small, interpolation=cv2.INTER_AREA) for x in (detail, wall))
+    sigma = 0.05 * small[0]
     mean = cv2.GaussianBlur(detail, (0, 0), sigma) / (
         cv2.GaussianBlur(wall, (0, 0), sigma) + np.float32(1e-6)
     )
-    return np.asarray(np.sqrt(mean), np.float32)
+    return np.asarray(cv2.resize(np.sqrt(mean), (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _near_outline(matte: F32, reach: float) -> F32:

@@ -48,7 +48,7 @@ def person_matte(rgb: U8, landmarks: F32, person: F32) -> F32:
         (S, S) float32, 0 wall .. 1 person, of one connected person who has that face.
     """
     side = rgb.shape[0]
-    prior = subject(person, landmarks)
+    prior = subject(rgb, person, landmarks)
     matte: F32 | None = None
     for at, steps in zip(_SIDES, _STEPS, strict=True):
         if at <= side or matte is None:

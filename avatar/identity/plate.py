@@ -7,8 +7,9 @@ import numpy as np
 
 from avatar.records import F32, U8
 
-_SWEEPS = 12
-"""Relaxations per pyramid level; coarse levels carry the shape, so few are enough."""
+_SWEEPS, _FINE_SWEEPS = 12, 4
+"""Relaxations per pyramid level, and of levels wider than `_FINE`: the coarse ones carry the shape."""
+_FINE = 300
 _GRAIN_MAX = 4.0
 """Grain is never stronger than this (standard deviation in levels): a patterned wall is not grain."""
 
@@ -45,7 +46,7 @@ def membrane(colour: F32, known: F32) -> F32:
         colour,
         known,
     )
-    for _ in range(_SWEEPS):
+    for _ in range(_SWEEPS if width <= _FINE else _FINE_SWEEPS):
         smooth = cv2.blur(filled, (3, 3), borderType=cv2.BORDER_REPLICATE)
         filled = _mix(np.asarray(smooth, np.float32), colour, known)
     return filled

@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 
 from avatar.records import F32, U8
 
-_SMALL_HOLE = 0.006
+_SMALL_HOLE = 0.01
 """Holes in the person up to this part of the crop are the segmenter's mistakes."""
+_CUT_SIDE = 256
+"""Side at which the stand-in shape is fitted to the picture."""
+_SOFT = 0.022
+"""Farther from the outline than this part of the crop nothing is half transparent: no hair is, so the
+segmenter was only unsure."""
 
 
-def subject(person: F32, landmarks: F32) -> F32:
+def subject(rgb: U8, person: F32, landmarks: F32) -> F32:
     """The probability of the one person with the face: others removed, holes filled, face and neck forced.
 
     Where the segmenter has not seen this person at all, a head-and-shoulders shape round the face stands in.
@@ -22,15 +27,17 @@ def subject(person: F32, landmarks: F32) -> F32:
     inside = person[face > 0.5]
     seen = float(inside.mean()) if inside.size else 0.0
     if seen < 0.5 or float(person.mean()) > 0.97:
-        person = _bust(side, landmarks)
+        person = _cut_out(rgb, _bust(side, landmarks), face)
     person = np.maximum(person, np.maximum(face, _neck(side, landmarks)))
     solid = (person > 0.5).astype(np.uint8)
     _, labels = cv2.connectedComponents(solid, connectivity=4)
     own = labels == np.bincount(labels[(face > 0.5) & (solid > 0)].ravel(), minlength=1).argmax()
     own = _closed(own)
-    near = cv2.dilate(own.astype(np.uint8), disc(0.03 * side))
-    soft = np.where(near > 0, person, 0)
-    return np.asarray(np.where(own, np.maximum(soft, (solid == 0) * 0.99), soft), np.float32)
+    within = cv2.distanceTransform(own.astype(np.uint8), cv2.DIST_L2, 3)
+    away = np.maximum(within, cv2.distanceTransform((~own).astype(np.uint8), cv2.DIST_L2, 3))
+    hole = own & (solid == 0)
+    decided = hole | (away > _SOFT * side)
+    return np.where(decided, own, person).astype(np.float32)
 
 
 def _closed(own: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -101,6 +108,27 @@ def _bust(side: int, landmarks: F32) -> F32:
     shape = np.maximum(shape, _filled(side, corners.astype(np.int32)).astype(np.uint8))
     soft = cv2.GaussianBlur(shape.astype(np.float32), (0, 0), max(0.8, 0.012 * side))
     return np.asarray(soft, np.float32)
+
+
+def _cut_out(rgb: U8, bust: F32, face: F32) -> F32:
+    """The bust, fitted to the picture's colours (GrabCut) as far as the result stays near it; soft."""
+    side, small = rgb.shape[0], (_CUT_SIDE, _CUT_SIDE)
+    shape = cv2.resize(bust, small, interpolation=cv2.INTER_AREA)
+    wide = cv2.dilate((shape > 0.5).astype(np.uint8), disc(0.1 * _CUT_SIDE))
+    core = cv2.erode((shape > 0.5).astype(np.uint8), disc(0.12 * _CUT_SIDE))
+    small_face = cv2.resize(face, small, interpolation=cv2.INTER_AREA)
+    labels = np.where(shape > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[wide == 0] = cv2.GC_BGD
+    labels[(core > 0) | (small_face > 0.5)] = cv2.GC_FGD
+    if not (labels == cv2.GC_BGD).any():
+        return bust
+    picture = np.asarray(cv2.resize(rgb, small, interpolation=cv2.INTER_AREA), np.uint8)
+    cv2.setRNGSeed(0)
+    cv2.grabCut(picture, labels, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    own = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
+    own = np.asarray(cv2.medianBlur(own * 255, 7), np.float32) / np.float32(255)
+    soft = cv2.GaussianBlur(own, (0, 0), 0.01 * _CUT_SIDE)
+    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _filled(side: int, polygon: NDArray[np.int32]) -> F32:

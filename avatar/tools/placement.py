@@ -13,12 +13,14 @@ from avatar.records import Crop
 Mode = Literal["fit", "fill", "extend"]
 MODES: tuple[Mode, ...] = ("fit", "fill", "extend")
 
-HEAD_SHARE = 0.55
-"""`extend`: the head crop is at least this part of the canvas' height, unless the picture covers it first."""
+FACE_SHARE = 0.26
+"""`extend`: the face is at least this part of the canvas' height, unless the picture covers it before."""
 
 SAME_ASPECT = 0.02
 """Pictures whose aspect is this near to the canvas' fill it in every mode."""
 
+_HAIR = 0.06
+"""A crop higher than the canvas is shown from up to this part of its side farther up: hair before chest."""
 _SNAP_PX = 1.5
 """A picture's border this near to the canvas' border counts as lying on it."""
 
@@ -66,28 +68,39 @@ class Placement:
     """The visible part of the picture."""
 
 
-def place(picture: tuple[int, int], crop: Crop, canvas: tuple[int, int], mode: Mode) -> Placement:
+def place(
+    picture: tuple[int, int], crop: Crop, canvas: tuple[int, int], mode: Mode, *, face: float = 0.36
+) -> Placement:
     """Place a picture of (width, height) pixels on a canvas of (width, height) pixels.
 
     fit     The whole picture, centred.
     fill    The picture covers the canvas; what is cut off is chosen so that the head crop stays in view,
             in the middle as far as the picture reaches.
-    extend  The whole picture, unless the head crop were lower than `HEAD_SHARE` of the canvas: then the
-            picture grows, at most until it covers the canvas, and is cut above and below (or at its sides)
-            round the head. The person stands in the middle as far as the picture's borders allow.
+    extend  The whole picture, unless the face were lower than `FACE_SHARE` of the canvas: then the picture
+            grows, at most until it covers the canvas, and is cut above and below (or at its sides) round
+            the head. The person stands in the middle as far as the picture's borders allow.
+
+    Args:
+        picture: (width, height) of the picture.
+        crop: where the head is in it.
+        canvas: (width, height) of the canvas.
+        mode: as above; all agree where the aspects are within `SAME_ASPECT`.
+        face: height of the face, forehead to chin, as a part of the crop's side.
 
     Raises:
         ValueError: a size or the crop's side is not positive, the mode is unknown, or no part of the head
             crop lies in the picture.
     """
     _check(picture, crop, canvas, mode)
-    scale = _scale(picture, crop, canvas, mode)
+    scale = _scale(picture, crop.side * face, canvas, mode)
     side = max(1, round(scale * crop.side))
     scale = side / crop.side
     centred_on_head = mode != "fit"
     spans = []
-    for length, start, room in zip(picture, (crop.left, crop.top), canvas, strict=True):
+    for axis, length, start, room in zip("xy", picture, (crop.left, crop.top), canvas, strict=True):
         middle = (start + crop.side / 2) * scale if centred_on_head else length * scale / 2
+        if centred_on_head and axis == "y":
+            middle -= min(_HAIR * side, max(0.0, (side - room) / 2))
         spans.append(_span(length * scale, middle, start * scale, room))
     (left, head_left), (top, head_top) = spans
     right, bottom = left + scale * picture[0], top + scale * picture[1]
@@ -110,14 +123,14 @@ def _check(picture: tuple[int, int], crop: Crop, canvas: tuple[int, int], mode: 
         raise ValueError(f"the head crop {crop} lies outside the picture of {picture[0]}x{picture[1]}")
 
 
-def _scale(picture: tuple[int, int], crop: Crop, canvas: tuple[int, int], mode: Mode) -> float:
+def _scale(picture: tuple[int, int], face: float, canvas: tuple[int, int], mode: Mode) -> float:
     ratios = canvas[0] / picture[0], canvas[1] / picture[1]
     contain, cover = min(ratios), max(ratios)
     if mode == "fill" or cover / contain <= 1 + SAME_ASPECT:
         return cover
     if mode == "fit":
         return contain
-    return min(cover, max(contain, HEAD_SHARE * canvas[1] / crop.side))
+    return min(cover, max(contain, FACE_SHARE * canvas[1] / max(face, 1e-6)))
 
 
 def _span(length: float, middle: float, head: float, room: int) -> tuple[float, int]:
