@@ -111,6 +111,18 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Warped:
+    """The person's own pixels, moved into the wanted pose."""
+
+    person: U8
+    """(S, S, 3), eyes included; between opened lips it holds nothing of use."""
+    alpha: U8
+    """(S, S), 255 where the person is."""
+    confidence: F32
+    """(G, G), 0..1: how far the moved pixels can be trusted; low where they are stretched or turn away."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Portrait:
     """The avatar's head crop, finished."""
 

@@ -1,0 +1,277 @@
+"""The retarget stage: the driver's face to the portrait's motion, smooth and within limits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from avatar.records import F32, Face, Identity, Motion, Observation
+from avatar.retarget.driver import Posed, Rest, RestFinder, nearest, posed
+from avatar.retarget.proportions import keep_gaze_inside, opening_of, ratios, touch
+from avatar.tools.facemesh import MOUTH, face_model
+from avatar.tools.geometry import (
+    Similarity,
+    fit_similarity,
+    rotation_from_vector,
+    soft_limit,
+    vector_from_rotation,
+)
+from avatar.tools.one_euro import OneEuro
+
+MotionMode = Literal["relative", "absolute"]
+
+TURN_LIMIT = {"relative": np.float32(0.5), "absolute": np.float32(0.9)}
+"""How far the head may turn away from the portrait's pose [rad]; the warp has no far side to show."""
+SHIFT_LIMIT = {"relative": 0.12, "absolute": 0.6}
+"""How far the head may move [crop units]."""
+SCALE_LIMIT = {"relative": 0.15, "absolute": 0.6}
+"""How far it may come nearer or go away, as a logarithm."""
+FOLLOW = {"relative": 0.7, "absolute": 1.0}
+"""How much of the driver's movement about the picture the head takes."""
+
+HOLD_NS = 400_000_000
+"""Without a face the last motion is held this long,"""
+EASE_NS = 1_000_000_000
+"""and then eased to the resting face in this time."""
+RETURN_NS = 250_000_000
+"""When the face comes back the avatar goes over to it in this time."""
+JAW_WIDE = 0.9
+"""Gap of the lips of a mouth wide open, face frame units."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reference:
+    """What of the driver answers to what of the portrait."""
+
+    driver: F32
+    """(478, 3), face frame."""
+    portrait: F32
+    """(478, 3), face frame: the portrait's face when the driver's is `driver`."""
+    turn: F32
+    """(3, 3), the driver's head when the portrait's is as in the picture."""
+    shift: F32
+    scale: float
+    ratios: F32
+    rest: F32
+    """(478, 3), the driver's resting face."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """A motion as numbers that may be mixed; all zero is the resting portrait."""
+
+    turn: F32
+    shift: F32
+    scale: F32
+    shape: F32
+    """(478, 3), offset from the portrait's resting face, face frame."""
+    blink: tuple[float, float]
+
+    def mixed(self, other: _State, share: float) -> _State:
+        """This state, `share` of the way to `other`."""
+        return _State(
+            self.turn + np.float32(share) * (other.turn - self.turn),
+            self.shift + np.float32(share) * (other.shift - self.shift),
+            self.scale + np.float32(share) * (other.scale - self.scale),
+            self.shape + np.float32(share) * (other.shape - self.shape),
+            other.blink if share > 0.5 else self.blink,
+        )
+
+
+REST = _State(
+    np.zeros(3, np.float32),
+    np.zeros(3, np.float32),
+    np.zeros(1, np.float32),
+    np.zeros((478, 3), np.float32),
+    (0, 0),
+)
+
+
+class Retargeter:
+    """Observations to motions of one identity. Keeps state from frame to frame.
+
+    Args:
+        identity: whose face is to move.
+        mode: "relative" takes the driver's motion away from his own rest, and the portrait keeps its pose;
+            "absolute" takes his head's direction and place in the picture as they are.
+        smoothing: 1 for a webcam; 0 not at all; more is calmer and later.
+    """
+
+    def __init__(self, identity: Identity, *, mode: MotionMode = "relative", smoothing: float = 1.0) -> None:
+        self._mode: MotionMode = mode
+        model = face_model()
+        self._pose = fit_similarity(model.mean, identity.landmarks, model.rigid)
+        self._found = self._pose.undo(identity.landmarks)
+        self._neutral = self._pose.undo(identity.neutral)
+        self._blendshapes = identity.blendshapes
+        self._filters = _filters(smoothing)
+        self._wants_neutral = threading.Event()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the driver."""
+        self._finder = RestFinder()
+        self._fixed: Rest | None = None
+        self._anchor: Posed | None = None
+        self._reference: _Reference | None = None
+        self._state = REST
+        self._left = REST
+        self._seen_ns: int | None = None
+        self._returned_ns: int | None = None
+        self._last_ns: int | None = None
+        for one in self._filters:
+            one.reset()
+
+    def set_neutral(self) -> None:
+        """Take the driver's next face for his resting face; may be called from any thread."""
+        self._wants_neutral.set()
+
+    def prepare(self, faces: Sequence[Face | None]) -> None:
+        """Learn the driver from a whole clip before its first frame is driven."""
+        taken = [posed(face.landmarks, face.blendshapes) for face in faces if face is not None]
+        if not taken:
+            return
+        for face in taken:
+            self._finder.add(face, settle=False)
+        self._finder.settle()
+        self._anchor = nearest(taken, self._blendshapes, self._portrait_turn)
+        self._reference = self._make_reference()
+
+    def __call__(self, observation: Observation) -> Motion:
+        """The motion for one observation; without a face the last one is held, then eased to rest."""
+        now = observation.captured_ns
+        if observation.face is None:
+            self._state = self._without_face(now)
+        else:
+            self._state = self._with_face(observation.face, now)
+        self._last_ns = now
+        return self._motion(self._state)
+
+    @property
+    def _portrait_turn(self) -> F32:
+        return vector_from_rotation(self._pose.rotation)
+
+    def _with_face(self, face: Face, now: int) -> _State:
+        taken = posed(face.landmarks, face.blendshapes)
+        self._learn(taken)
+        reference = self._reference
+        assert reference is not None
+        lost = self._seen_ns is not None and self._last_ns is not None and self._last_ns > self._seen_ns
+        if lost:
+            self._returned_ns, self._left = now, self._state
+            for one in self._filters:
+                one.reset()
+        state = self._filtered(self._wanted(taken, reference), now)
+        self._seen_ns = now
+        if self._returned_ns is not None:
+            share = (now - self._returned_ns) / RETURN_NS
+            if share < 1:
+                return self._left.mixed(state, _smoothstep(share))
+            self._returned_ns = None
+        return state
+
+    def _without_face(self, now: int) -> _State:
+        if self._seen_ns is None:
+            return self._state
+        if self._last_ns == self._seen_ns:
+            self._left = self._state
+        share = (now - self._seen_ns - HOLD_NS) / EASE_NS
+        return self._left.mixed(REST, _smoothstep(share))
+
+    def _learn(self, face: Posed) -> None:
+        if self._wants_neutral.is_set():
+            self._wants_neutral.clear()
+            self._fixed = Rest(face.shape, face.pose)
+            self._reference = None
+        if self._reference is not None and (self._finder.settled or self._fixed is not None):
+            return
+        self._finder.add(face)
+        candidates = [face] if self._anchor is None else [self._anchor, face]
+        self._anchor = nearest(candidates, self._blendshapes, self._portrait_turn)
+        self._reference = self._make_reference()
+
+    def _make_reference(self) -> _Reference:
+        rest = self._fixed or self._finder.rest
+        suited = ratios(self._neutral, rest.shape)
+        if self._mode == "relative":
+            pose = rest.pose
+            return _Reference(
+                rest.shape, self._neutral, pose.rotation, pose.shift, pose.scale, suited, rest.shape
+            )
+        anchor = self._anchor
+        assert anchor is not None
+        return _Reference(
+            anchor.shape,
+            self._found,
+            self._pose.rotation,
+            anchor.pose.shift,
+            anchor.pose.scale,
+            ratios(self._found, anchor.shape),
+            rest.shape,
+        )
+
+    def _wanted(self, face: Posed, reference: _Reference) -> _State:
+        mode = self._mode
+        turn = vector_from_rotation(face.pose.rotation @ reference.turn.T)
+        away = (face.pose.shift - reference.shift) / reference.scale * self._pose.scale * FOLLOW[mode]
+        scale = np.log(face.pose.scale / reference.scale) * FOLLOW[mode]
+        shape = reference.portrait + reference.ratios * (face.shape - reference.driver)
+        shape, blink = touch(shape, face.shape, reference.rest)
+        shape = keep_gaze_inside(shape)
+        return _State(
+            soft_limit(turn, float(TURN_LIMIT[mode])),
+            soft_limit(away, SHIFT_LIMIT[mode]),
+            soft_limit(np.array([scale], np.float32), SCALE_LIMIT[mode]),
+            (shape - self._neutral).astype(np.float32),
+            blink,
+        )
+
+    def _filtered(self, state: _State, now: int) -> _State:
+        seconds = 0.0 if self._last_ns is None else (now - self._last_ns) / 1e9
+        turn, shift, scale, shape = self._filters
+        return _State(
+            turn(state.turn, seconds),
+            shift(state.shift, seconds),
+            scale(state.scale, seconds),
+            shape(state.shape, seconds),
+            state.blink,
+        )
+
+    def _motion(self, state: _State) -> Motion:
+        pose = Similarity(
+            self._pose.scale * float(np.exp(state.scale[0])),
+            rotation_from_vector(state.turn) @ self._pose.rotation,
+            self._pose.shift + state.shift,
+        )
+        shape = self._neutral + state.shape
+        return Motion(
+            landmarks=pose(shape),
+            head=pose.after(self._pose.inverse()).matrix,
+            blink=np.array(state.blink, np.float32),
+            jaw_open=float(np.clip(opening_of(shape, MOUTH) / JAW_WIDE, 0, 1)),
+        )
+
+
+def _filters(smoothing: float) -> tuple[OneEuro, OneEuro, OneEuro, OneEuro]:
+    """Of turn [rad], shift [crop units], scale and shape [face frame units].
+
+    The cutoffs were chosen on the clips of talking people: a resting face stands still, and a speaking mouth
+    comes less than 15 ms late (`bench.latency` prints the lag).
+    """
+    if smoothing <= 0:
+        return (OneEuro(1e6, 0), OneEuro(1e6, 0), OneEuro(1e6, 0), OneEuro(1e6, 0))
+    return (
+        OneEuro(1.5 / smoothing, 10.0 / smoothing),
+        OneEuro(1.5 / smoothing, 40.0 / smoothing),
+        OneEuro(1.0 / smoothing, 25.0 / smoothing),
+        OneEuro(3.0 / smoothing, 8.0 / smoothing),
+    )
+
+
+def _smoothstep(share: float) -> float:
+    share = min(max(share, 0.0), 1.0)
+    return share * share * (3 - 2 * share)

@@ -1,0 +1,73 @@
+"""Cuts in the face drawn at output resolution: smooth closed lines and their soft masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from avatar.records import F32, U8
+from avatar.tools.facemesh import Opening
+
+SUPERSAMPLE = 4
+"""Points of a smoothed line per landmark."""
+
+_SHIFT = 4
+_SUB = 1 << _SHIFT
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a picture in pixels, right and bottom excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.right - self.left, self.bottom - self.top
+
+    def of(self, picture: U8) -> U8:
+        """The part of `picture` (H, W, ...), as a view."""
+        return picture[self.top : self.bottom, self.left : self.right]
+
+
+def box_around(line: F32, side: int, margin: int = 1) -> Box | None:
+    """The box that holds `line` (N, 2) in a picture of `side` pixels; None if it lies outside."""
+    low = np.maximum(np.floor(line.min(axis=0)).astype(int) - margin, 0)
+    high = np.minimum(np.ceil(line.max(axis=0)).astype(int) + margin + 1, side)
+    if (high <= low).any():
+        return None
+    return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+
+
+def smooth_ring(ring: F32) -> F32:
+    """A closed line through `ring` (N, 2) with `SUPERSAMPLE` points per landmark (Catmull-Rom spline)."""
+    before, after, later = np.roll(ring, 1, 0), np.roll(ring, -1, 0), np.roll(ring, -2, 0)
+    t = (np.arange(SUPERSAMPLE, dtype=np.float32) / SUPERSAMPLE)[:, None, None]
+    line = 0.5 * (
+        2 * ring
+        + (after - before) * t
+        + (2 * before - 5 * ring + 4 * after - later) * t**2
+        + (3 * ring - before - 3 * after + later) * t**3
+    )
+    return np.asarray(line.transpose(1, 0, 2).reshape(-1, 2), np.float32)
+
+
+def fill_ring(ring: F32, size: tuple[int, int]) -> U8:
+    """Mask of the inside of a closed line (N, 2) in pixels, with a soft edge; `size` is (width, height)."""
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillPoly(mask, [np.round(ring * _SUB).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
+    return mask
+
+
+def gap(landmarks: F32, opening: Opening) -> float:
+    """How far an opening of the face is open, in parts of its width."""
+    upper = landmarks[[a for a, _ in opening.pairs], :2]
+    lower = landmarks[[b for _, b in opening.pairs], :2]
+    width = np.linalg.norm(landmarks[opening.upper[0], :2] - landmarks[opening.upper[-1], :2])
+    return float(np.linalg.norm(upper - lower, axis=1).mean() / max(float(width), 1e-6))

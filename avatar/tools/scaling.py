@@ -1,0 +1,16 @@
+"""Square pictures at another size."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from avatar.records import U8
+
+
+def resized(picture: U8, side: int) -> U8:
+    """A square picture (S, S, ...) at `side` pixels; the picture itself if that is its size."""
+    if picture.shape[0] == side:
+        return picture
+    how = cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=how), np.uint8)

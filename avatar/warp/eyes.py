@@ -1,0 +1,148 @@
+"""Eyes as layers: an eyeball without its iris, an iris that moves, and the lids' opening that shows them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.records import F32, U8, Identity, Motion
+from avatar.tools.facemesh import EYES, IRISES, Opening
+from avatar.tools.outlines import Box, box_around, fill_ring, gap, smooth_ring
+
+SHUT = 0.06
+"""An eye opened less than this, in parts of its width, shows nothing."""
+GROWN = 1.12
+"""The iris is taken out this much larger than it is, so that no dark rim stays in the white."""
+MARGIN = 0.6
+"""Room around the eye's corners in its patch, in parts of the eye's width."""
+
+
+class EyeLayer:
+    """One eye of an identity, drawn into a warped picture of side `side` pixels."""
+
+    def __init__(self, identity: Identity, texture: U8, opening: Opening, iris: tuple[int, ...]) -> None:
+        self._ring = list(opening.ring)
+        self._corners = [opening.upper[0], opening.upper[-1]]
+        self._iris = iris[0]
+        self._side = texture.shape[0]
+        points = identity.landmarks[:, :2] * self._side - 0.5
+        rim = points[self._ring]
+        self._home = points[self._corners].mean(axis=0)
+        self._centre = points[iris[0]]
+        width = float(np.linalg.norm(points[self._corners[0]] - points[self._corners[1]]))
+        self._radius = float(np.linalg.norm(points[list(iris[1:])] - self._centre, axis=1).mean())
+        self._usable = gap(identity.landmarks, opening) > SHUT
+        self._patch_at = np.floor(self._home - (0.5 + MARGIN) * width).astype(int)
+        self._patch_side = int(np.ceil((1 + 2 * MARGIN) * width)) + 1
+        patch = _cut(texture, self._patch_at, self._patch_side)
+        offset = self._patch_at.astype(np.float32)
+        open_mask = fill_ring(smooth_ring(rim) - offset, (self._patch_side, self._patch_side))
+        centre = self._centre - offset
+        self._white = _without_iris(patch, open_mask, centre, self._radius)
+        self._ball = _with_whole_iris(patch, open_mask, self._white, centre, self._radius)
+        self._opening = opening
+
+    def draw(self, picture: U8, motion: Motion) -> None:
+        """Draw the eye as `motion` has it into `picture` (side, side, 3), in place."""
+        if not self._usable:
+            return
+        points = motion.landmarks[:, :2] * self._side - np.float32(0.5)
+        if gap(motion.landmarks, self._opening) < 0.01:
+            return
+        rim = smooth_ring(points[self._ring])
+        box = box_around(rim, self._side)
+        if box is None:
+            return
+        turn = motion.head[:2, :2]
+        home = points[self._corners].mean(axis=0)
+        mask = fill_ring(rim - (box.left, box.top), box.size)
+        white = self._placed(self._white, turn, home, self._home, box, cv2.BORDER_REPLICATE)
+        iris = self._placed(self._ball, turn, points[self._iris], self._centre, box, cv2.BORDER_CONSTANT)
+        cover = iris[..., 3:].astype(np.float32) / 255
+        eye = white[..., :3] + cover * (iris[..., :3].astype(np.float32) - white[..., :3])
+        part = box.of(picture)
+        show = mask[..., None].astype(np.float32) / 255
+        part[:] = part + show * (eye - part) + 0.5
+
+    def _placed(self, patch: U8, turn: F32, place: F32, home: F32, box: Box, border: int) -> U8:
+        """`patch` with its point `home` moved to `place`, turned and scaled by `turn`, cut to `box`."""
+        start = place - turn @ (home - self._patch_at) - (box.left, box.top)
+        matrix = np.column_stack([turn, start]).astype(np.float32)
+        placed = cv2.warpAffine(patch, matrix, box.size, flags=cv2.INTER_LINEAR, borderMode=border)
+        return np.asarray(placed, np.uint8)
+
+
+def eye_layers(identity: Identity, texture: U8) -> list[EyeLayer]:
+    """Both eyes of `identity`, whose texture has been resized to `texture`."""
+    return [EyeLayer(identity, texture, eye, iris) for eye, iris in zip(EYES, IRISES, strict=True)]
+
+
+def _cut(texture: U8, at: NDArray[np.int_], side: int) -> U8:
+    limit = texture.shape[0] - 1
+    rows = np.clip(np.arange(at[1], at[1] + side), 0, limit)
+    columns = np.clip(np.arange(at[0], at[0] + side), 0, limit)
+    return np.ascontiguousarray(texture[rows][:, columns])
+
+
+def _disc(side: int, centre: F32, radius: float, soft: float = 1.0) -> F32:
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    distance = np.hypot(x - centre[0], y - centre[1])
+    return np.clip((radius - distance) / soft + 0.5, 0, 1).astype(np.float32)
+
+
+def _without_iris(patch: U8, opening: U8, centre: F32, radius: float) -> U8:
+    """The white of the eye, continued over the whole patch."""
+    side = patch.shape[0]
+    inside = cv2.erode(opening, np.ones((3, 3), np.uint8)) > 200
+    white = inside & (_disc(side, centre, GROWN * radius) < 0.01)
+    if white.sum() < 6:  # a painted or tiny eye: take the brightest of what shows
+        shown = patch[inside] if inside.any() else patch.reshape(-1, 3)
+        tone = shown[np.argsort(shown.sum(axis=1))[-max(1, len(shown) // 8) :]].mean(axis=0)
+        return np.full_like(patch, np.round(tone).astype(np.uint8))
+    known = np.where(white, 1.0, 0.0).astype(np.float32)
+    total, weight = patch.astype(np.float32) * known[..., None], known
+    filled, left = total.copy(), 1 - known
+    for sigma in (1.5, 3.0, 6.0, 12.0, 48.0):
+        blurred = cv2.GaussianBlur(total, (0, 0), sigma)
+        share = cv2.GaussianBlur(weight, (0, 0), sigma)
+        take = left * np.clip(share * 8, 0, 1)
+        filled += take[..., None] * blurred / np.maximum(share, 1e-6)[..., None]
+        left = left - take
+    filled += left[..., None] * patch[white].mean(axis=0)
+    return np.clip(filled + 0.5, 0, 255).astype(np.uint8)
+
+
+def _with_whole_iris(patch: U8, opening: U8, white: U8, centre: F32, radius: float) -> U8:
+    """The iris as a disc, (side, side, 4): what the lids hid is filled from the same ring of the iris."""
+    side = patch.shape[0]
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    distance = np.hypot(x - centre[0], y - centre[1])
+    near = distance < radius + 1.5
+    shown = (cv2.erode(opening, np.ones((3, 3), np.uint8)) > 200) & near
+    iris = white.astype(np.float32)
+    if shown.sum() < 4:
+        iris[near] = (40, 30, 25)
+    else:
+        flipped = _mirrored(patch, shown, centre)
+        for radius_now in np.arange(0, np.ceil(radius) + 2):
+            band = near & (np.abs(distance - radius_now) <= 0.75)
+            known = band & shown
+            wide = shown & (np.abs(distance - radius_now) <= 2.5)
+            tone = patch[known if known.sum() > 3 else wide if wide.any() else shown].mean(axis=0)
+            iris[band] = tone
+        both = flipped[1] & near & ~shown
+        iris[both] = 0.5 * iris[both] + 0.5 * flipped[0][both]
+        iris = cv2.GaussianBlur(iris, (0, 0), 0.8).astype(np.float32)
+        iris[shown] = patch[shown]
+    cover = _disc(side, centre, radius + 0.5, soft=max(1.5, 0.25 * radius))
+    return np.dstack([np.clip(iris, 0, 255), cover * 255]).astype(np.uint8)
+
+
+def _mirrored(patch: U8, shown: NDArray[np.bool_], centre: F32) -> tuple[U8, NDArray[np.bool_]]:
+    """The patch turned upside down about the iris' centre, and where it shows iris."""
+    flip = np.array([[1, 0, 0], [0, -1, 2 * centre[1]]], np.float32)
+    size = (patch.shape[1], patch.shape[0])
+    turned = np.asarray(cv2.warpAffine(patch, flip, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    seen = cv2.warpAffine(shown.astype(np.uint8) * 255, flip, size) > 200
+    return turned, seen

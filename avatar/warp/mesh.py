@@ -1,0 +1,123 @@
+"""The mesh that carries the picture: MediaPipe's face, and rings around it out to the crop's border."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar.records import F32, U8, Identity, Motion
+from avatar.tools.facemesh import CHIN, EYES, FOREHEAD, MOUTH, OVAL, face_model
+
+SKIN = 468
+"""The landmarks that are vertices of the mesh; the irises are not."""
+
+RINGS = (0.1, 0.22, 0.38, 0.58, 0.8, 1.0)
+"""Where the rings lie between the face's outline (0) and the crop's border (1)."""
+BEYOND = 1.5
+"""The last ring, outside of the crop's corners."""
+
+HAIR_MIN, HAIR_MAX = 0.18, 0.6
+"""How far from the face's outline hair and ears may reach and still move as one with it [face heights]."""
+NECK_START, NECK_END = 0.0, 0.85
+"""Below the face: where the neck begins to stay behind, and where the body stands still [face heights]."""
+DEPTH_REACH = 0.3
+"""How far outside of the face's outline the head is as deep as its ears [face heights]."""
+CARRY = 0.5
+"""How far outside of the outline the skin follows the jaw and the brow [face heights]."""
+
+
+class HeadMesh:
+    """Vertices in the portrait, and where a motion takes them.
+
+    The face's vertices go where the motion's landmarks are. The rings go with the head as a rigid body, less
+    and less towards the border, where nothing moves.
+    """
+
+    def __init__(self, identity: Identity) -> None:
+        points = identity.landmarks
+        self._face = points[:SKIN]
+        self._oval = np.array(OVAL)
+        self.height = float(np.linalg.norm(points[FOREHEAD] - points[CHIN]))
+        """Of the face, crop units."""
+        outline = points[self._oval]
+        middle = outline[:, :2].mean(axis=0)
+        rays = outline[:, :2] - middle
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        room = _room(outline[:, :2], rays)
+        steps = np.array([*RINGS, BEYOND], np.float32)
+        distance = steps[:, None] * room  # (rings, 36), crop units from the outline
+        self._rings = self._place(outline, rays, distance)
+        self._follow = self._follows(identity.alpha, outline, rays, room, distance)
+        carry = np.clip(1 - distance / (CARRY * self.height), 0, 1) ** 2
+        self._carry = (carry * (self._follow > 0)).astype(np.float32)
+        self.triangles = _triangles(len(steps))
+        self.rest = np.concatenate([self._face, self._rings.reshape(-1, 3)]).astype(np.float32)
+        """(V, 3), crop units: the vertices in the portrait."""
+
+    def __call__(self, motion: Motion) -> F32:
+        """(V, 3), crop units: the vertices as `motion` has them."""
+        head, shift = motion.head[:, :3], motion.head[:, 3]
+        rigid = self._rings @ head.T + shift
+        bent = motion.landmarks[self._oval] - (self._face[self._oval] @ head.T + shift)
+        rings = self._rings + self._follow[..., None] * (rigid - self._rings) + self._carry[..., None] * bent
+        return np.concatenate([motion.landmarks[:SKIN], rings.reshape(-1, 3)]).astype(np.float32)
+
+    def _place(self, outline: F32, rays: F32, distance: F32) -> F32:
+        """(rings, 36, 3): outwards along the rays, and back to the depth of the ears."""
+        back = float(np.sort(outline[:, 2])[-8:].mean())
+        share = np.clip(distance / (DEPTH_REACH * self.height), 0, 1)
+        share = share * share * (3 - 2 * share)
+        flat = outline[None, :, :2] + rays[None] * distance[..., None]
+        depth = outline[None, :, 2] + share * (back - outline[None, :, 2])
+        return np.concatenate([flat, depth[..., None]], axis=2).astype(np.float32)
+
+    def _follows(self, alpha: U8, outline: F32, rays: F32, room: F32, distance: F32) -> F32:
+        """(rings, 36), 0..1: how much each ring vertex moves with the head."""
+        down = outline[OVAL.index(CHIN), :2] - outline[OVAL.index(FOREHEAD), :2]
+        down = down / np.linalg.norm(down)
+        below = np.clip((rays @ down - 0.1) / 0.6, 0, 1)  # 0 beside and above the face, 1 under the chin
+        hair = _reach(alpha, outline[:, :2], rays) + 0.04 * self.height
+        hair = np.clip(_smooth(hair), HAIR_MIN * self.height, HAIR_MAX * self.height)
+        start = (1 - below) * hair + below * NECK_START * self.height
+        end = (1 - below) * room + below * np.minimum(NECK_END * self.height, room)
+        share = np.clip((distance - start) / np.maximum(end - start, 1e-3), 0, 1)
+        return (1 - share * share * (3 - 2 * share)).astype(np.float32)
+
+
+def _room(outline: F32, rays: F32) -> F32:
+    """Distance from the outline along each ray to the border of the unit square."""
+    with np.errstate(divide="ignore"):
+        borders = np.where(rays > 0, (1 - outline) / rays, -outline / rays)
+    borders[~np.isfinite(borders)] = np.inf
+    return np.maximum(borders.min(axis=1), 0.05).astype(np.float32)
+
+
+def _reach(alpha: U8, outline: F32, rays: F32) -> F32:
+    """How far the person goes on from the outline along each ray without a gap, crop units."""
+    steps = np.linspace(0, 0.5, 101, dtype=np.float32)
+    places = (outline[:, None] + rays[:, None] * steps[:, None]) * alpha.shape[0] - np.float32(0.5)
+    seen = cv2.remap(alpha, places.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    gone = seen < 64
+    gone[:, :6] = False  # the matte may be thin right at the outline
+    first = np.where(gone.any(axis=1), gone.argmax(axis=1), len(steps) - 1)
+    return steps[first]
+
+
+def _smooth(values: F32) -> F32:
+    """Along the closed outline."""
+    return np.asarray((np.roll(values, 1) + 2 * values + np.roll(values, -1)) / 4, np.float32)
+
+
+def _triangles(rings: int) -> NDArray[np.int32]:
+    """The skin, the closed holes, and the strips between the rings."""
+    faces = [tuple(t) for t in face_model().triangles.tolist()]
+    for opening in (*EYES, MOUTH):
+        faces += opening.triangles
+    around = len(OVAL)
+    lines = [list(OVAL)] + [[SKIN + ring * around + i for i in range(around)] for ring in range(rings)]
+    for inner, outer in zip(lines, lines[1:], strict=False):
+        for i in range(around):
+            j = (i + 1) % around
+            faces += [(inner[i], inner[j], outer[i]), (inner[j], outer[j], outer[i])]
+    return np.array(faces, np.int32)
