@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from avatar.capture.camera import Camera
+from avatar.capture.devices import CameraInfo, list_cameras
 from avatar.capture.motion_file import MotionRecording, read_motion, write_motion
 from avatar.capture.pictures import read_picture
+from avatar.capture.sources import Source, open_source
+from avatar.capture.still import Recording, StillImage
 from avatar.capture.video_file import VideoFile
 
-__all__ = ["MotionRecording", "VideoFile", "read_motion", "read_picture", "write_motion"]
+__all__ = [
+    "Camera",
+    "CameraInfo",
+    "MotionRecording",
+    "Recording",
+    "Source",
+    "StillImage",
+    "VideoFile",
+    "list_cameras",
+    "open_source",
+    "read_motion",
+    "read_picture",
+    "write_motion",
+]

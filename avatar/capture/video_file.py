@@ -34,13 +34,15 @@ class VideoFile:
         loop: True starts again at the end, "bounce" plays forward and back, without a jump.
         size: (width, height) to scale to, filled, with the overhang cut off; None keeps the file's.
         fps: frame rate to convert to by repeating or leaving out frames; None keeps the file's own times.
+        strict: False takes what can be read of a file that is cut short or breaks off, and keeps the reason in
+            `flaw`; there must be one frame at least.
 
     Time stamps: paced, when the frame was due and handed over. Not paced, start + the frame's own time in the
     clip, so that what is computed from them does not depend on the speed of the machine.
 
     Raises:
         VideoError: missing, unreadable, without video; with "bounce" also when it is too long for that.
-            Later, when frames are asked for: the file breaks off or ends before its time.
+            Later, when frames are asked for, and `strict`: the file breaks off or ends before its time.
     """
 
     def __init__(
@@ -51,10 +53,14 @@ class VideoFile:
         loop: Loop = False,
         size: tuple[int, int] | None = None,
         fps: float | None = None,
+        strict: bool = True,
     ) -> None:
         self.path = Path(path)
         self.dropped = 0
         """Frames that nobody fetched in time."""
+        self.flaw: str | None = None
+        """Why the video ended before its time, if it did and `strict` is False."""
+        self._strict = strict
         self._loop = loop
         self._convert_fps = fps
         self._timetable = Timetable(paced=paced)
@@ -127,10 +133,21 @@ class VideoFile:
         raise VideoError(f"{self.path}: not one picture of the video can be decoded")
 
     def _pass(self) -> Iterator[tuple[float, VideoFrame]]:
-        frames = self._reader.frames()
+        frames = self._readable()
         if self._convert_fps is None:
             return frames
         return _at_rate(frames, self._convert_fps, 1 / self._reader.fps)
+
+    def _readable(self) -> Iterator[tuple[float, VideoFrame]]:
+        given = False
+        try:
+            for found in self._reader.frames():
+                yield found
+                given = True
+        except VideoError as error:
+            if self._strict or not given:
+                raise
+            self.flaw = str(error)
 
     def _streaming(self) -> Generator[tuple[float, VideoFrame | U8]]:
         begin = 0.0

@@ -1,0 +1,89 @@
+"""A window with the avatar in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+
+from avatar.errors import OutputError
+from avatar.output.display import missing_display
+from avatar.records import Frame
+
+_ESC = 27
+_INSTEAD = "take --output FILE.mp4 or --output virtualcam instead"
+
+
+class Window:
+    """Shows frames, like a mirror if wanted: people find their way in one. ESC, q or closing it ends the run.
+
+    All calls come from one thread, the main one where the system insists on that (macOS).
+
+    Args:
+        title: what the window is called.
+        mirror: show the frames mirrored. Only here: other outputs are never mirrored.
+        on_key: called with each key pressed, as a character, except those that end the run.
+
+    Attributes:
+        closed: True once the user has closed the window or pressed ESC or q.
+
+    Raises:
+        OutputError: there is no display.
+    """
+
+    constant_rate = False
+    main_thread = True
+
+    def __init__(
+        self, title: str = "avatar", *, mirror: bool = True, on_key: Callable[[str], None] | None = None
+    ) -> None:
+        if reason := missing_display():
+            raise OutputError(f"no window can be opened: {reason}; {_INSTEAD}")
+        if not cv2.currentUIFramework():
+            raise OutputError(f"no window can be opened: this OpenCV was built without windows; {_INSTEAD}")
+        self.closed = False
+        self.mirror = mirror
+        self.on_key = on_key
+        self.frames = 0
+        """Frames shown so far."""
+        self._title = title
+        self._open = False
+
+    def __call__(self, frame: Frame) -> None:
+        """Show one frame and look at the keys.
+
+        Raises:
+            OutputError: the window cannot be opened.
+        """
+        if self.closed:
+            return
+        picture = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
+        if self.mirror:
+            picture = cv2.flip(picture, 1)
+        try:
+            self._show(picture)
+        except cv2.error as error:
+            raise OutputError(f"no window can be shown: {str(error).strip().splitlines()[-1]}") from error
+
+    def close(self) -> None:
+        """Take the window away."""
+        if self._open:
+            self._open = False
+            cv2.destroyWindow(self._title)
+            cv2.waitKey(1)
+
+    def _show(self, picture: cv2.typing.MatLike) -> None:
+        if not self._open:
+            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.resizeWindow(self._title, picture.shape[1], picture.shape[0])
+            self._open = True
+        cv2.imshow(self._title, picture)
+        self.frames += 1
+        key = cv2.waitKey(1)
+        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+            self._open = False
+            self.closed = True
+        elif key in (_ESC, ord("q")):
+            self.closed = True
+        elif key >= 0 and self.on_key is not None:
+            self.on_key(chr(key & 0xFF))
