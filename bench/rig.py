@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.capture import Recording, VideoFile, open_source
+from avatar.capture import Source as CaptureSource
 from avatar.cli.demo import demo_portrait
-from avatar.cli.portrait import enroll_pixels, open_portrait
+from avatar.cli.portrait import open_portrait
 from avatar.live import Status, Summary, run_live
 from avatar.live.workers import Source, Tracker
-from avatar.pipeline import Renderer
+from avatar.pipeline import Renderer, enroll_picture
 from avatar.records import Frame, Identity
 from avatar.retarget import Retargeter
 from avatar.tools.stats import StageTimes
@@ -62,6 +63,7 @@ class Rig:
             fps=self.fps,
             seconds=seconds,
             on_status=on_status,
+            times=self.times,
             lockstep=lockstep,
         )
 
@@ -91,12 +93,11 @@ def open_rig(
     times = StageTimes()
     identity = _identity(portrait)
     with contextlib.ExitStack() as open_things:
+        opened: CaptureSource
         if source is None:
             opened = open_clip(resolve("carphone_clip"), paced=paced)
-        elif paced:
-            opened = open_source(source, loop=True)
         else:
-            opened = open_source(source, loop=True, paced=False)
+            opened = open_source(source, loop=True, paced=paced)
         open_things.callback(opened.close)
         tracker = None if isinstance(opened, Recording) else open_things.enter_context(FaceTracker())
         renderer = Renderer(identity, head_size=head, size=size, mode="extend", times=times)
@@ -110,5 +111,5 @@ def open_clip(clip: Path, *, paced: bool) -> VideoFile:
 
 def _identity(portrait: Path | None) -> Identity:
     if portrait is None:
-        return enroll_pixels(demo_portrait(), name="astronaut")
+        return enroll_picture(demo_portrait(), name="astronaut")
     return open_portrait(portrait, face=None)

@@ -7,9 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from avatar.errors import ModelError
 from avatar.live import Summary
-from avatar.weights import resolve
 from bench import latency, machine, soak
 
 KEYS = [
@@ -72,33 +70,23 @@ def test_a_figure_comes_with_its_machine() -> None:
     json.dumps(about)
 
 
+@pytest.mark.usefixtures("face_landmarker_path", "selfie_segmenter_path")
 def test_a_source_that_is_not_there_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("avatar.pipeline", reason="the pipeline is not built yet")
-    _need_models("face_landmarker", "selfie_segmenter")
     assert latency.main(["--source", "nothing-here.mp4"]) == 1
-    error = capsys.readouterr().err
-    assert "bench.latency: error:" in error and "nothing-here.mp4" in error
+    (error,) = capsys.readouterr().err.splitlines()[-1:]
+    assert error.startswith("bench.latency: error:") and "nothing-here.mp4" in error
 
 
+@pytest.mark.usefixtures("face_landmarker_path", "selfie_segmenter_path", "carphone_path")
 def test_a_short_run_of_the_whole_program(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("avatar.pipeline", reason="the pipeline is not built yet")
-    _need_models("face_landmarker", "selfie_segmenter", "carphone_clip")
     assert latency.main(["--seconds", "3", "--size", "640x360", "--head", "256"]) == 0
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert list(document) == KEYS
     assert document["frames"] > 20
     assert document["age_ms"]["p50"] > 0
     assert {"track", "retarget", "warp", "generate", "composite", "output"} <= set(document["stages_ms"])
-    # The clip's man talks: his mouth moves, and the avatar's moves after it.
+    # The clip's man talks: his mouth moves, and the avatar's moves with it.
     assert document["motion_lag_ms"] is not None and -10 < document["motion_lag_ms"] < 120
-
-
-def _need_models(*names: str) -> None:
-    for name in names:
-        try:
-            resolve(name, offline=True)
-        except ModelError as error:
-            pytest.skip(str(error))
 
 
 ROWS = [

@@ -14,7 +14,7 @@ from live_fakes import FakeCamera, FakeOutput, FakeRenderer, FakeRetarget, FakeT
 
 from avatar.live import Status, Summary, run_live
 from avatar.live.record import Record
-from avatar.records import Motion, Observation
+from avatar.records import Frame, Motion, Observation
 from avatar.tools import clock
 from avatar.tools.stats import StageTimes
 
@@ -213,24 +213,36 @@ def test_two_outputs_cannot_share_the_callers_thread() -> None:
         run_live(FakeCamera([]), None, FakeRetarget(), FakeRenderer(), [], stop=threading.Event(), fps=30)
 
 
-def test_a_renderer_that_measures_itself_is_not_measured_twice() -> None:
-    class Measured(FakeRenderer):
-        def __init__(self) -> None:
-            super().__init__()
-            self.times = StageTimes()
+class Measured:
+    """A renderer that counts its parts itself."""
 
-        def __call__(self, motion: Motion, index: int, captured_ns: int) -> object:  # type: ignore[override]
-            with self.times.measure("warp"):
-                return super().__call__(motion, index, captured_ns)
+    def __init__(self, times: StageTimes) -> None:
+        self._times = times
+        self._render = FakeRenderer()
 
+    def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
+        with self._times.measure("warp"):
+            return self._render(motion, index, captured_ns)
+
+
+class PubliclyMeasured(Measured):
+    @property
+    def times(self) -> StageTimes:
+        return self._times
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_a_renderer_that_measures_itself_is_not_measured_twice(public: bool) -> None:
+    times = StageTimes()
     summary = run_live(
         FakeCamera(frames(5)),
         FakeTracker(),
         FakeRetarget(),
-        Measured(),  # type: ignore[arg-type]
+        PubliclyMeasured(times) if public else Measured(times),
         [FakeOutput()],
         stop=threading.Event(),
         fps=30,
+        times=None if public else times,
     )
     assert set(summary.stages_ms) == {"track", "retarget", "warp", "output"}
 

@@ -177,7 +177,9 @@ def test_a_constant_rate_output_gets_repeats_and_keeps_its_rate() -> None:
 def test_time_stamps_stay_in_order_when_an_observation_comes_late() -> None:
     retarget = FakeRetarget()
     record = Record(StageTimes())
-    work = GeneratorWork(retarget, FakeRenderer(), Slot(), [], Sender(False), record, 30)
+    work = GeneratorWork(
+        retarget, FakeRenderer(), Slot(), [], Sender(False), record, fps=30, measure_renderer=True
+    )
     camera = FakeCamera(["frame"] * 3)
     first, second = camera(), camera()
     assert first is not None and second is not None

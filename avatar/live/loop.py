@@ -66,8 +66,7 @@ def run_live(
             `dropped`, they are counted among the drops.
         tracker: Finds the driver's face; may be None for a source of observations.
         retarget: Called for every observation, with rising `captured_ns`.
-        renderer: Makes the frame. If its attribute `times` holds `StageTimes`, it measures itself there, and
-            so does the loop.
+        renderer: Makes the frame.
         outputs: Each is called in a thread of its own. Optional attributes: `constant_rate` (True: it gets
             `fps` frames a second, repeats included), `main_thread` (True: it is called in the caller's
             thread, as windows need it on some systems; one output at most), `closed` (turns True when its
@@ -76,16 +75,17 @@ def run_live(
         fps: Frames a second of constant-rate outputs, and of the avatar while no camera frame comes.
         seconds: Longest duration of the run.
         on_status: Called about twice a second, always from the same thread.
-        times: Where stages are counted, unless the renderer has its own.
+        times: Where stages are counted. Give those in which the renderer counts its own parts (or let them be
+            its attribute `times`); without, it is counted as one stage `render`.
         lockstep: For files: nothing is dropped, repeated or made up; each stage waits for the next one.
 
     Raises:
         ValueError: without outputs, or with two for the caller's thread.
         AvatarError, or whatever was raised first in any of the threads.
     """
-    record = Record(getattr(renderer, "times", None) or times or StageTimes())
-    run = _Run(record, outputs, fps, lockstep)
-    run.add_stages(source, tracker, retarget, renderer)
+    shared: StageTimes | None = times or getattr(renderer, "times", None)
+    run = _Run(Record(shared or StageTimes()), outputs, fps, lockstep)
+    run.add_stages(source, tracker, retarget, renderer, measure_renderer=shared is None)
     return run.go(stop, seconds, on_status)
 
 
@@ -129,11 +129,26 @@ class _Run:
                 self._thread(name, job)
 
     def add_stages(
-        self, source: Source, tracker: Tracker | None, retarget: Retarget, renderer: Renderer
+        self,
+        source: Source,
+        tracker: Tracker | None,
+        retarget: Retarget,
+        renderer: Renderer,
+        *,
+        measure_renderer: bool,
     ) -> None:
         """Make the threads of the stages, last one first, so that they start with their takers ready."""
         send, record, frames, observations = self._send, self._record, self._frames, self._observations
-        generator = GeneratorWork(retarget, renderer, observations, self._made, send, record, self._fps)
+        generator = GeneratorWork(
+            retarget,
+            renderer,
+            observations,
+            self._made,
+            send,
+            record,
+            fps=self._fps,
+            measure_renderer=measure_renderer,
+        )
         self._thread("generator", self._job(generator, observations, *self._made))
         if tracker is not None:
             tracking = TrackerWork(tracker, frames, observations, send, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -145,7 +146,9 @@ class GeneratorWork:
         made: Sequence[Slot[Made]],
         send: Sender,
         record: Record,
+        *,
         fps: float,
+        measure_renderer: bool,
     ) -> None:
         self._retarget = retarget
         self._renderer = renderer
@@ -154,7 +157,7 @@ class GeneratorWork:
         self._send = send
         self._record = record
         self._period_ns = round(SECOND_NS / fps)
-        self._measures_itself = getattr(renderer, "times", None) is record.times
+        self._measure_renderer = measure_renderer
         self._index = 0
         self._age_ns = 0
         self._given_ns: int | None = None
@@ -187,11 +190,8 @@ class GeneratorWork:
             motion = self._retarget(self._in_order(observation))
         if new:
             self._record.made(observation, motion)
-        if self._measures_itself:
+        with times.measure("render") if self._measure_renderer else nullcontext():
             frame = self._renderer(motion, observation.index, observation.captured_ns)
-        else:
-            with times.measure("render"):
-                frame = self._renderer(motion, observation.index, observation.captured_ns)
         for slot in self._made:
             self._send(slot, Made(frame, new))
 
