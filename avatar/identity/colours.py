@@ -94,12 +94,13 @@ def _restlessness(picture: F32, matte: F32) -> F32:
     detail = wall * ((picture - smooth) ** 2).sum(2)
     # The answer is smooth, so it is taken at a quarter of the size.
     small = (max(1, side // 4),) * 2
-    detail, wall = (cv2.resize(x, small, interpolation=cv2.INTER_AREA) for x in (detail, wall))
     sigma = 0.05 * small[0]
-    mean = cv2.GaussianBlur(detail, (0, 0), sigma) / (
-        cv2.GaussianBlur(wall, (0, 0), sigma) + np.float32(1e-6)
+    energy, share = (
+        cv2.GaussianBlur(cv2.resize(x, small, interpolation=cv2.INTER_AREA), (0, 0), sigma)
+        for x in (detail, wall)
     )
-    return np.asarray(cv2.resize(np.sqrt(mean), (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+    strength = np.sqrt(energy / (share + np.float32(1e-6)))
+    return np.asarray(cv2.resize(strength, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _near_outline(matte: F32, reach: float) -> F32:

@@ -77,12 +77,19 @@ def background_plate(rgb: U8, person: F32, trusted: F32 | None = None, *, seed: 
     example = wall if trusted is None else wall * trusted
     picture = rgb.astype(np.float32)
     if example.sum() < 0.01 * side * side:
-        example = wall if wall.sum() > 0 else (person <= person.min()).astype(np.float32)
+        example = wall if wall.sum() > 0 else _frame(side)
     filled = membrane(picture, example) + _grain(picture, example, seed)
     soft = np.minimum(cv2.GaussianBlur(hole, (0, 0), max(0.6, reach / 3)), 1)
     soft = np.maximum(soft, (person > 0.02).astype(np.float32))
     plate = picture + soft[..., None] * (filled - picture)
     return np.asarray(np.clip(plate + 0.5, 0, 255), np.uint8)
+
+
+def _frame(side: int) -> F32:
+    """1 on the outermost pixels of a crop that shows no wall at all."""
+    frame = np.ones((side, side), np.float32)
+    frame[1:-1, 1:-1] = 0
+    return frame
 
 
 def _without_islands(wall: F32) -> F32:

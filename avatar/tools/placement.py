@@ -5,6 +5,7 @@ Canvas coordinates are pixels, x right, y down, (0, 0) the outer corner of the t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,7 +74,7 @@ def place(
 ) -> Placement:
     """Place a picture of (width, height) pixels on a canvas of (width, height) pixels.
 
-    fit     The whole picture, centred.
+    fit     The whole picture, centred (but for a few pixels, since the head crop takes whole ones).
     fill    The picture covers the canvas; what is cut off is chosen so that the head crop stays in view,
             in the middle as far as the picture reaches.
     extend  The whole picture, unless the face were lower than `FACE_SHARE` of the canvas: then the picture
@@ -93,7 +94,8 @@ def place(
     """
     _check(picture, crop, canvas, mode)
     scale = _scale(picture, crop.side * face, canvas, mode)
-    side = max(1, round(scale * crop.side))
+    # Up, so that no thin line of canvas is left uncovered.
+    side = math.ceil(scale * crop.side - 1e-6)
     scale = side / crop.side
     centred_on_head = mode != "fit"
     spans = []
