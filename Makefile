@@ -25,7 +25,9 @@ help:
 demo: setup
 	$(bin)/avatar demo $(if $(CAMERA),--camera "$(CAMERA)") $(if $(SECONDS),--seconds "$(SECONDS)")
 
+# The tests themselves use no network: what they need of it is fetched before.
 test: dev
+	@$(bin)/avatar fetch-models
 	@PYTHON=$(bin)/python scripts/check
 
 setup: $(VENV)/.installed

@@ -1,0 +1,216 @@
+"""Options and argument types that several commands share. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from avatar.errors import AvatarError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+WIDTH = 100
+"""Columns of the help texts."""
+
+DEFAULT_SIZE = (1280, 720)
+DEFAULT_HEAD = 512
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
+BACKENDS = ("any", "v4l2", "dshow", "msmf", "avfoundation")
+SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of the examples and leaves room for long options."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=WIDTH)
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """As argparse does it, but with room for the indent of the listed commands, which it forgets."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            longest = max(len(name) for name in action.choices)
+            self._action_max_length = max(self._action_max_length, longest + 2 * self._indent_increment)
+
+
+class Command(Protocol):
+    """What a command is: takes the read command line, gives the exit status."""
+
+    def __call__(self, arguments: argparse.Namespace) -> int: ...
+
+
+def new_parser(
+    commands: Subparsers, name: str, run: Command, *, help: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    """A subcommand's parser with what all have in common: layout, examples, --verbose."""
+    parser = commands.add_parser(
+        name,
+        help=help,
+        description=textwrap.fill(description, WIDTH),
+        epilog="examples:\n" + examples,
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("--verbose", action="store_true", help="tell more, and show where an error came from")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def size(text: str) -> tuple[int, int]:
+    """`1280x720` -> (1280, 720). Even numbers only, as video files and virtual cameras want them."""
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write it as 1280x720") from None
+    for side in (width, height):
+        if not SMALLEST_SIDE <= side <= LARGEST_SIDE or side % 2:
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: both sides must be even numbers from {SMALLEST_SIDE} to {LARGEST_SIDE}"
+            )
+    return width, height
+
+
+def number_in(low: float, high: float) -> Callable[[str], float]:
+    """A type for argparse: a number from `low` to `high`."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not between {low:g} and {high:g}")
+        return value
+
+    return number
+
+
+def whole_number_in(low: int, high: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number from `low` to `high`."""
+
+    def whole_number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not between {low} and {high}")
+        return value
+
+    return whole_number
+
+
+seconds = number_in(0.1, 86_400)
+fps = number_in(1, 240)
+
+
+def add_portrait(parser: argparse.ArgumentParser) -> None:
+    """The portrait: a stored avatar, or a picture that is enrolled on the fly; and which face of it."""
+    parser.add_argument(
+        "portrait",
+        type=Path,
+        metavar="PORTRAIT",
+        help="a picture, or an .avatar file made by 'avatar enroll'",
+    )
+    add_face(parser)
+
+
+def add_face(parser: argparse.ArgumentParser) -> None:
+    """--face, for pictures of several people."""
+    parser.add_argument(
+        "--face",
+        type=whole_number_in(1, 99),
+        metavar="N",
+        help="which face, when the picture shows several: 1 is the leftmost",
+    )
+
+
+def add_motion(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """--motion relative|absolute."""
+    parser.add_argument(
+        "--motion",
+        choices=("relative", "absolute"),
+        default=default,
+        help="relative: the portrait moves as far from its own calm face as you do from yours; "
+        "absolute: it takes your pose and expression as they are (default: %(default)s)",
+    )
+
+
+def add_canvas(parser: argparse.ArgumentParser) -> None:
+    """--size, --fit and --head: the picture that comes out."""
+    width, height = DEFAULT_SIZE
+    parser.add_argument(
+        "--size",
+        type=size,
+        default=DEFAULT_SIZE,
+        metavar="WxH",
+        help=f"size of the picture that comes out (default: {width}x{height})",
+    )
+    parser.add_argument(
+        "--fit",
+        choices=("fit", "fill", "extend"),
+        default="extend",
+        help="how the portrait is laid into that size: fit = whole, with bars; fill = cut to fill it; "
+        "extend = whole, with blurred surroundings (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--head",
+        type=whole_number_in(128, 1024),
+        default=DEFAULT_HEAD,
+        metavar="PIXELS",
+        help="size at which the moving head is drawn: smaller is faster (default: %(default)s)",
+    )
+
+
+def add_camera_settings(parser: argparse.ArgumentParser) -> None:
+    """--camera-size, --fps, --backend: how a webcam is opened."""
+    parser.add_argument(
+        "--camera-size", type=size, metavar="WxH", help="ask the webcam for this size (default: its own)"
+    )
+    parser.add_argument(
+        "--fps",
+        type=fps,
+        metavar="N",
+        help="frames per second to ask for (default: as the camera or file has it)",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        help="the system's camera interface to use, if the usual one gives no picture",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json: the summary for programs."""
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as one line of JSON on standard output"
+    )
+
+
+def check_output(path: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output path that would overwrite an input, or whose folder is not there.
+
+    Raises:
+        OutputError: with what to do instead.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise OutputError(f"the folder {path.parent} does not exist; make it first")
+    for taken in inputs:
+        if path.exists() and taken.exists() and path.samefile(taken):
+            raise OutputError(f"{path} is also an input and would be overwritten; choose another name")
+
+
+def check_input(path: Path, what: str) -> None:
+    """Raise AvatarError if there is no file at `path`; `what` names it ("picture")."""
+    if path.is_dir():
+        raise AvatarError(f"{path} is a folder, not a {what}")
+    if not path.exists():
+        raise AvatarError(f"there is no {what} at {path}")

@@ -1,0 +1,196 @@
+"""What `avatar doctor` looks at: each function examines one topic and gives its findings."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from avatar import __version__
+from avatar.cli import system_libraries
+from avatar.errors import AvatarError
+
+REQUIREMENTS = {
+    "av": "av>=14",
+    "mediapipe": "mediapipe>=1.2,<2",
+    "numpy": "numpy>=2",
+    "opencv-contrib-python": "opencv-contrib-python>=5.0",
+    "pillow": "pillow>=11",
+    "pyvirtualcam": "pyvirtualcam>=0.13",
+    "safetensors": "safetensors>=0.5",
+    "scikit-image": "scikit-image>=0.25",
+    "torch": "torch==2.13.*",
+}
+"""The same as in pyproject.toml, which is not there once the program is installed."""
+
+OTHER_OPENCVS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
+"""They write into the same folder as the one we use; which of them is imported is then chance."""
+
+ONLY_FOR_TESTS = frozenset({"carphone_clip"})
+LITTLE_SPACE = 200 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    topic: str
+    name: str
+    state: Literal["ok", "missing", "info"]
+    text: str
+    remedy: str = ""
+    """What to do about it, if anything."""
+
+
+def examine() -> list[Finding]:
+    """All findings, topic by topic."""
+    topics = (_program, _packages, _libraries, _models, _cameras, _virtual_cameras, _runtimes, _display)
+    return [finding for topic in topics for finding in topic()]
+
+
+def _program() -> Iterator[Finding]:
+    yield Finding("program", "livehead", "info", f"{__version__} in {Path(__file__).resolve().parents[1]}")
+    good = (3, 11) <= sys.version_info < (3, 14)
+    yield Finding(
+        "program",
+        "Python",
+        "ok" if good else "missing",
+        f"{platform.python_version()} at {sys.executable}",
+        "" if good else "use Python 3.11, 3.12 or 3.13",
+    )
+    yield Finding("program", "system", "info", f"{platform.platform()}, {os.cpu_count()} processors")
+
+
+def _packages() -> Iterator[Finding]:
+    for package, requirement in REQUIREMENTS.items():
+        version = _version(package)
+        if version:
+            yield Finding("packages", package, "ok", version)
+        else:
+            yield Finding("packages", package, "missing", "not installed", _pip(f'"{requirement}"'))
+    for package in OTHER_OPENCVS:
+        version = _version(package)
+        if version:
+            text = f"{version} is a second OpenCV and may be in the way"
+            remedy = f"pip uninstall {package}, then {_pip('--force-reinstall opencv-contrib-python')}"
+            yield Finding("packages", package, "info", text, remedy)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _pip(what: str) -> str:
+    return f"python -m pip install {what}"
+
+
+def _libraries() -> Iterator[Finding]:
+    if not sys.platform.startswith("linux"):
+        return
+    missing = system_libraries.missing_libraries()
+    for name in system_libraries.PACKAGES:
+        if name in missing:
+            remedy = system_libraries.install_line([name])
+            yield Finding("system libraries", name, "missing", "cannot be loaded", remedy)
+        else:
+            yield Finding("system libraries", name, "ok", "found")
+
+
+def _models() -> Iterator[Finding]:
+    from avatar import weights
+
+    try:
+        names = list(weights.manifest())
+        cache = weights.cache_dir()
+    except AvatarError as error:
+        yield Finding("models", "manifest", "missing", str(error), "install the program again")
+        return
+    for name in names:
+        try:
+            path = weights.resolve(name, offline=True, progress=lambda line: None)
+            yield Finding("models", name, "ok", f"{path}, hash is right")
+        except AvatarError as error:
+            state: Literal["info", "missing"] = "info" if name in ONLY_FOR_TESTS else "missing"
+            text = "not here; needed for tests only" if name in ONLY_FOR_TESTS else _reason(name, error)
+            yield Finding("models", name, state, text, "avatar fetch-models")
+    yield _space(cache)
+
+
+def _reason(name: str, error: AvatarError) -> str:
+    return str(error).removeprefix(f"{name}: ").split(";")[0]
+
+
+def _space(cache: Path) -> Finding:
+    there = cache
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    text = f"{cache}, {free / 2**30:.1f} GiB free"
+    if free < LITTLE_SPACE:
+        return Finding("models", "cache", "missing", text, "free some space, or set AVATAR_CACHE to a folder")
+    return Finding("models", "cache", "ok", text)
+
+
+def _cameras() -> Iterator[Finding]:
+    try:
+        from avatar.capture import list_cameras
+
+        cameras = [camera for camera in list_cameras() if not camera.virtual]
+    except (AvatarError, ImportError, OSError) as error:
+        yield Finding("cameras", "cameras", "missing", f"could not be listed: {error}")
+        return
+    for camera in cameras:
+        yield Finding("cameras", f"--camera {camera.index}", "ok", camera.name)
+    if not cameras:
+        yield Finding("cameras", "cameras", "missing", "none found", "plug one in; 'avatar demo' needs none")
+
+
+def _virtual_cameras() -> Iterator[Finding]:
+    try:
+        from avatar.output import how_to_create, virtual_camera_devices
+    except (ImportError, OSError) as error:
+        yield Finding("virtual cameras", "virtual camera", "missing", f"could not be looked for: {error}")
+        return
+    devices = virtual_camera_devices()
+    for device in devices:
+        yield Finding("virtual cameras", device.device, "ok", device.name)
+    if not devices:
+        yield Finding("virtual cameras", "virtual camera", "missing", "none found", how_to_create())
+
+
+def _runtimes() -> Iterator[Finding]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Finding(
+            "runtimes", "torch", "missing", f"cannot be imported: {error}", _pip(REQUIREMENTS["torch"])
+        )
+        return
+    yield Finding("runtimes", "torch cpu", "ok", f"{torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            yield Finding("runtimes", f"torch cuda:{number}", "ok", torch.cuda.get_device_name(number))
+    else:
+        yield Finding("runtimes", "torch cuda", "info", "no NVIDIA card can be used; none is needed")
+
+
+def _display() -> Iterator[Finding]:
+    try:
+        from avatar.output import missing_display
+
+        reason = missing_display()
+    except (ImportError, OSError) as error:
+        reason = str(error)
+    if reason is None:
+        yield Finding("display", "window", "ok", "can be opened")
+    else:
+        yield Finding("display", "window", "info", f"none can be opened: {reason}", "use another --output")

@@ -1,0 +1,54 @@
+"""The driving clip of `animate` and `record-motion`: tracked as a whole, as numbers."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from avatar.offline import Progress
+    from avatar.records import Observation
+
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class DrivingClip:
+    """What is known of a clip after it was tracked."""
+
+    seen: list[Observation]
+    """One per frame."""
+    fps: float
+    """Frames a second, on average if they vary."""
+    has_sound: bool
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether every frame comes when it should at `fps`, give or take half a frame. Phones vary."""
+        first_ns = self.seen[0].captured_ns
+        return all(
+            abs((observation.captured_ns - first_ns) * self.fps / SECOND_NS - number) < 0.5
+            for number, observation in enumerate(self.seen)
+        )
+
+
+def track_file(path: Path, progress: Progress) -> DrivingClip:
+    """Read the clip or motion recording at `path`, as fast as it goes.
+
+    Raises:
+        AvatarError: it cannot be read, ends before its time, or shows no face.
+    """
+    from avatar.capture import Recording, VideoFile
+    from avatar.offline import track_clip
+    from avatar.track import FaceTracker
+
+    if path.suffix.lower() == ".motion":
+        with contextlib.closing(Recording(path, paced=False, loop=False)) as recording:
+            return DrivingClip(track_clip(recording, None, progress=progress), recording.fps, False)
+    with contextlib.closing(VideoFile(path, paced=False)) as clip, FaceTracker() as tracker:
+        total = round(clip.duration * clip.fps) if clip.duration else None
+        seen = track_clip(clip, tracker, progress=progress, total=total)
+        return DrivingClip(seen, clip.fps, clip.has_audio)

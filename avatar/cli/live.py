@@ -1,0 +1,103 @@
+"""What `run` and `demo` share: put the stages together, run them live, tell how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from avatar.live import Summary
+    from avatar.live.loop import Output, Source
+    from avatar.pipeline import Renderer
+    from avatar.retarget import Retargeter
+    from avatar.tools.stats import StageTimes
+
+
+def go(
+    source: Source,
+    retarget: Retargeter,
+    renderer: Renderer,
+    outputs: Sequence[Output],
+    *,
+    times: StageTimes,
+    stop: threading.Event,
+    fps: float,
+    seconds: float | None,
+) -> Summary:
+    """Run until the source ends, `seconds` are over, or Ctrl-C is pressed; then `stop` is set.
+
+    Args:
+        source: a camera or what stands for it.
+        retarget: turns the driver's face into the portrait's motion.
+        renderer: draws the frame.
+        outputs: where the frames go.
+        times: where the stages are counted; the renderer has the same.
+        stop: ends the run when somebody sets it.
+        fps: rate of the outputs.
+        seconds: longest duration, or None.
+    """
+    from avatar.capture import Recording
+    from avatar.live import StatusLine, run_live
+    from avatar.track import FaceTracker
+
+    with contextlib.ExitStack() as open_things:
+        tracker = None
+        if not isinstance(source, Recording):
+            tracker = open_things.enter_context(FaceTracker())
+        status = open_things.enter_context(contextlib.closing(StatusLine()))
+        open_things.enter_context(_signals_set(stop))
+        return run_live(
+            source,
+            tracker,
+            retarget,
+            renderer,
+            outputs,
+            stop=stop,
+            fps=fps,
+            seconds=seconds,
+            on_status=status,
+            times=times,
+        )
+
+
+@contextlib.contextmanager
+def _signals_set(stop: threading.Event) -> Iterator[None]:
+    """Inside, the first Ctrl-C only sets `stop`, so that the run ends in order; the second one interrupts."""
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def tell(summary: Summary, *, as_json: bool, say: Callable[[str], None] = print) -> None:
+    """Print how a run went, for people or as one line of JSON."""
+    if as_json:
+        say(json.dumps(summary.as_json()))
+        return
+    say(
+        f"{summary.frames} frames in {summary.seconds:.1f} s: {summary.fps:.1f} fps, "
+        f"{summary.dropped_total} dropped, {summary.repeated} repeated"
+    )
+    middle, most = summary.age_ms["p50"], summary.age_ms["p95"]
+    if middle is not None and most is not None:
+        say(f"latency from the camera's time stamp to the output: {middle:.0f} ms, 95 % under {most:.0f} ms")
+    if summary.frames and summary.no_face:
+        print(f"no face was seen in {summary.no_face} frames", file=sys.stderr)

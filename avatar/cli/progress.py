@@ -1,0 +1,42 @@
+"""How far a long piece of work is, on standard error: a line that renews itself on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from avatar.tools import clock
+
+EVERY_NS = 200_000_000
+WORDS = {"track": "Following the face", "draw": "Drawing"}
+
+
+class ProgressLine:
+    """Called with (what, done, total or None); on a terminal it renews its line, elsewhere it is silent."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._next_ns = 0
+        self._width = 0
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Show it, at most five times a second and at the end."""
+        now = clock.now_ns()
+        if not self._terminal or (now < self._next_ns and done != total):
+            return
+        self._next_ns = now + EVERY_NS
+        share = f" of {total} ({100 * done // max(1, total)} %)" if total else ""
+        text = f"{WORDS[what]}: frame {done}{share}"
+        self._write("\r" + text.ljust(self._width))
+        self._width = len(text)
+
+    def close(self) -> None:
+        """Erase the line."""
+        if self._width:
+            self._write("\r" + " " * self._width + "\r")
+            self._width = 0
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

@@ -1,0 +1,109 @@
+"""`avatar run`: talk as the portrait, live."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avatar.cli import arguments as shared
+from avatar.cli import live, portrait
+
+if TYPE_CHECKING:
+    from avatar.cli.arguments import Subparsers
+
+DEFAULT_FPS = 30.0
+
+EXAMPLES = """\
+  avatar run me.avatar                         webcam 0 in, virtual camera out: choose it in Zoom
+  avatar run me.avatar --output window         try it in a window first
+  avatar run photo.jpg --output window         without enrolling: a picture does as well
+  avatar run me.avatar --camera talk.mp4 --output out.mp4 --seconds 10
+  avatar run me.avatar --output virtualcam --output window
+
+in the window: n sets your present face as the calm one, q ends. In the terminal: Ctrl-C ends.
+"""
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Describe the command to argparse."""
+    parser = shared.new_parser(
+        commands,
+        "run",
+        run,
+        help="talk as a portrait, live",
+        description="Follow your face with the webcam and move the portrait as you move. The result goes to "
+        "a virtual camera, which video-call programs list among the cameras, to a window, or to a file.",
+        examples=EXAMPLES,
+    )
+    shared.add_portrait(parser)
+    parser.add_argument(
+        "--camera",
+        default="0",
+        metavar="WHICH",
+        help="number or name of a webcam ('avatar cameras' lists them), or a video or .motion file "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        action="append",
+        metavar="WHERE",
+        help="virtualcam (or virtualcam:DEVICE), window, FILE.mp4 or null; may be given several times "
+        "(default: virtualcam)",
+    )
+    shared.add_motion(parser, default="relative")
+    shared.add_canvas(parser)
+    shared.add_camera_settings(parser)
+    parser.add_argument(
+        "--mirror",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="show the window like a mirror; what others see is never mirrored (default: yes)",
+    )
+    parser.add_argument("--seconds", type=shared.seconds, metavar="N", help="stop after so long")
+    shared.add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run live until the source ends, Ctrl-C, or --seconds."""
+    places: list[str] = arguments.output or ["virtualcam"]
+    _check_places(places, arguments)
+    identity = portrait.open_portrait(arguments.portrait, face=arguments.face)
+
+    from avatar.capture import open_source
+    from avatar.output import Window, open_output
+    from avatar.pipeline import Renderer
+    from avatar.retarget import Retargeter
+    from avatar.tools.stats import StageTimes
+
+    stop, times = threading.Event(), StageTimes()
+    retarget = Retargeter(identity, mode=arguments.motion)
+    renderer = Renderer(
+        identity, head_size=arguments.head, size=arguments.size, mode=arguments.fit, times=times
+    )
+    with contextlib.ExitStack() as open_things:
+        source = open_source(
+            arguments.camera, backend=arguments.backend, size=arguments.camera_size, fps=arguments.fps
+        )
+        open_things.callback(source.close)
+        fps = arguments.fps or source.fps or DEFAULT_FPS
+        outputs = []
+        for place in places:
+            output = open_output(place, fps=fps, size=arguments.size, mirror=arguments.mirror)
+            open_things.callback(output.close)
+            if isinstance(output, Window):
+                output.on_key = lambda key: retarget.set_neutral() if key == "n" else None
+            outputs.append(output)
+        summary = live.go(
+            source, retarget, renderer, outputs, times=times, stop=stop, fps=fps, seconds=arguments.seconds
+        )
+    live.tell(summary, as_json=arguments.json)
+    return shared.INTERRUPTED if stop.is_set() else 0
+
+
+def _check_places(places: list[str], arguments: argparse.Namespace) -> None:
+    for place in places:
+        if place not in ("virtualcam", "window", "null") and not place.startswith("virtualcam:"):
+            shared.check_output(Path(place), [arguments.portrait, Path(arguments.camera)])
