@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
-from skimage import data
 
-from avatar import weights
 from avatar.cli import main
-from avatar.errors import ModelError
 from avatar.records import U8
 
 FRAMES = 120
@@ -22,23 +24,22 @@ FRAMES = 120
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(scope="module")
-def clip() -> Path:
-    try:
-        weights.resolve("face_landmarker")
-        weights.resolve("selfie_segmenter")
-        return weights.resolve("carphone_clip")
-    except ModelError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("face_landmarker_path", "selfie_segmenter_path")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
+def folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    astronaut: U8,
+    carphone_path: Path,
+    face_landmarker_path: Path,
+    selfie_segmenter_path: Path,
+) -> Path:
     """Made once by the commands themselves: the picture, its avatar, and a motion recording."""
     folder = tmp_path_factory.mktemp("made")
-    Image.fromarray(np.asarray(data.astronaut())).save(folder / "astronaut.png")
+    Image.fromarray(astronaut).save(folder / "astronaut.png")
     call("enroll", folder / "astronaut.png")
-    call("record-motion", clip, "-o", folder / "carphone.motion", "--seconds", 2)
+    call("record-motion", carphone_path, "-o", folder / "carphone.motion", "--seconds", 2)
     return folder
 
 
@@ -57,21 +58,21 @@ def change(one: U8, other: U8) -> float:
 
 
 def test_animate_moves_the_picture_frame_for_frame(
-    folder: Path, clip: Path, tmp_path: Path, capsys: Capture
+    folder: Path, carphone_path: Path, astronaut: U8, tmp_path: Path, capsys: Capture
 ) -> None:
     output = tmp_path / "out.mp4"
-    call("animate", folder / "astronaut.avatar", clip, "-o", output, "--json")
+    call("animate", folder / "astronaut.avatar", carphone_path, "-o", output, "--json")
     summary = json.loads(capsys.readouterr().out)
     assert summary["frames"] == FRAMES
     frames = video(output)
     assert len(frames) == FRAMES
-    portrait = np.asarray(data.astronaut())
-    assert frames[0].shape == portrait.shape
+    assert frames[0].shape == astronaut.shape
     face = np.s_[60:240, 150:300]
-    # It is still her, she moves, and the corner behind her does not.
-    assert max(change(frame, portrait) for frame in frames) < 20
+    wall = np.s_[10:100, 350:420]
+    # It is still her, she moves, and the wall behind her does not.
+    assert max(change(frame, astronaut) for frame in frames) < 20
     assert max(change(frame[face], frames[0][face]) for frame in frames) > 3
-    assert max(change(frame[:60, :60], frames[0][:60, :60]) for frame in frames) < 2
+    assert max(change(frame[wall], frames[0][wall]) for frame in frames) < 2
 
 
 def test_run_from_a_recording_into_a_file(folder: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -86,8 +87,8 @@ def test_run_from_a_recording_into_a_file(folder: Path, tmp_path: Path, capsys: 
     assert frames[0].shape == (360, 640, 3)
 
 
-def test_run_straight_from_a_picture_and_a_clip(folder: Path, clip: Path, capsys: Capture) -> None:
-    call("run", folder / "astronaut.png", "--camera", clip, "--output", "null", "--seconds", 1)
+def test_run_straight_from_a_picture_and_a_clip(folder: Path, carphone_path: Path, capsys: Capture) -> None:
+    call("run", folder / "astronaut.png", "--camera", carphone_path, "--output", "null", "--seconds", 1)
     told = capsys.readouterr().out
     assert "fps" in told
     assert "latency" in told
@@ -101,3 +102,22 @@ def test_demo_writes_a_video(tmp_path: Path, capsys: Capture) -> None:
     assert "latency" in told
     assert f"The video is {output}" in told
     assert len(video(output)) > 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one program")
+def test_ctrl_c_ends_a_run_in_order(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    options = ["--camera", folder / "astronaut.png", "--output", output, "--size", "320x180", "--json"]
+    command = [sys.executable, "-m", "avatar", "run", str(folder / "astronaut.avatar"), *map(str, options)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    # The beginning of the file is written as soon as the run has begun.
+    while not (output.exists() and output.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "Traceback" not in err
+    assert json.loads(out)["frames"] > 0
+    assert len(video(output)) > 0

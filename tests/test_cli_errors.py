@@ -12,27 +12,14 @@ from PIL import Image
 from safetensors.numpy import save_file
 from skimage import data
 
-from avatar import weights
 from avatar.cli import main
 from avatar.cli.portrait import which_face
-from avatar.errors import ModelError
 from avatar.records import U8
 
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def models() -> None:
-    for name in ("face_landmarker", "selfie_segmenter"):
-        try:
-            weights.resolve(name)
-        except ModelError as error:
-            pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def astronaut() -> U8:
-    return np.asarray(data.astronaut())
+pytestmark = pytest.mark.usefixtures("face_landmarker_path", "selfie_segmenter_path")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +125,7 @@ def test_run_with_a_portrait_that_will_not_do(
         (["--camera", "{folder}/text.motion"], "text.motion"),
         (["--camera", "97", "--output", "{folder}/no/out.mp4"], "does not exist"),
         (["--camera", "{folder}/text.mp4", "--output", "{folder}/text.mp4"], "also an input"),
-        (["--camera", "{folder}/text.mp4", "--output", "out.gif"], "out.gif"),
+        (["--camera", "{folder}/one.png", "--output", "out.gif"], "out.gif"),
     ],
 )
 def test_run_with_a_camera_or_output_that_will_not_do(
