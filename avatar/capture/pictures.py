@@ -16,7 +16,7 @@ MAX_PIXELS = 64_000_000
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm"}
 )
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 """Not all that Pillow reads: EPS, for one, would start another program."""
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis")
 
@@ -31,11 +31,13 @@ def read_picture(path: str | Path) -> U8:
         raise PictureError(f"{path}: addresses are not read, save the picture as a file first")
     path = Path(path)
     _check_file(path)
+    Image.init()
+    formats = [name for name in _FORMATS if name in Image.OPEN]  # some are left out of some builds
     try:
         with warnings.catch_warnings():
             # Pillow's own bomb warning: the check below is stricter. Its other warnings are about metadata.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=formats) as image:
                 _check_size(path, image.size)
                 image.load()
                 return _to_rgb(image)

@@ -53,7 +53,7 @@ class StillImage:
     """
 
     def __init__(self, picture: str | Path | NDArray[Any], fps: float = 30.0, *, paced: bool = True) -> None:
-        rgb: NDArray[Any] = picture if isinstance(picture, np.ndarray) else read_picture(picture)
+        rgb: NDArray[Any] = read_picture(picture) if isinstance(picture, str | Path) else picture
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
             raise ValueError(f"a picture is uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}")
         self.fps = fps

@@ -34,8 +34,8 @@ class VideoFile:
         loop: True starts again at the end, "bounce" plays forward and back, without a jump.
         size: (width, height) to scale to, filled, with the overhang cut off; None keeps the file's.
         fps: frame rate to convert to by repeating or leaving out frames; None keeps the file's own times.
-        strict: False takes what can be read of a file that is cut short or breaks off, and keeps the reason in
-            `flaw`; there must be one frame at least.
+        strict: False takes what can be read of a file that is cut short or breaks off, and keeps the reason
+            in `flaw`; there must be one frame at least.
 
     Time stamps: paced, when the frame was due and handed over. Not paced, start + the frame's own time in the
     clip, so that what is computed from them does not depend on the speed of the machine.
