@@ -17,14 +17,14 @@ from avatar.cli import system_libraries
 from avatar.errors import AvatarError
 
 REQUIREMENTS = {
-    "av": "av>=14",
+    "av": "av>=18",
     "mediapipe": "mediapipe>=1.2,<2",
     "numpy": "numpy>=2",
     "opencv-contrib-python": "opencv-contrib-python>=5.0",
-    "pillow": "pillow>=11",
-    "pyvirtualcam": "pyvirtualcam>=0.13",
-    "safetensors": "safetensors>=0.5",
-    "scikit-image": "scikit-image>=0.25",
+    "pillow": "pillow>=12",
+    "pyvirtualcam": "pyvirtualcam>=0.15",
+    "safetensors": "safetensors>=0.8",
+    "scikit-image": "scikit-image>=0.26",
     "torch": "torch==2.13.*",
 }
 """The same as in pyproject.toml, which is not there once the program is installed."""

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -87,17 +87,21 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def tell(summary: Summary, *, as_json: bool, say: Callable[[str], None] = print) -> None:
+def tell(summary: Summary, *, as_json: bool) -> None:
     """Print how a run went, for people or as one line of JSON."""
     if as_json:
-        say(json.dumps(summary.as_json()))
+        print(json.dumps(summary.as_json()))
         return
-    say(
+    print(
         f"{summary.frames} frames in {summary.seconds:.1f} s: {summary.fps:.1f} fps, "
         f"{summary.dropped_total} dropped, {summary.repeated} repeated"
     )
     middle, most = summary.age_ms["p50"], summary.age_ms["p95"]
     if middle is not None and most is not None:
-        say(f"latency from the camera's time stamp to the output: {middle:.0f} ms, 95 % under {most:.0f} ms")
+        # A motion recording stands for the camera and the tracker.
+        begin = (
+            "the camera" if "track" in summary.stages_ms else "the recorded motion (no camera, no tracking)"
+        )
+        print(f"latency from {begin} to the output: {middle:.0f} ms, 95 % under {most:.0f} ms")
     if summary.frames and summary.no_face:
         print(f"no face was seen in {summary.no_face} frames", file=sys.stderr)
