@@ -74,7 +74,8 @@ class VideoReader:
                 shown = max(stamp - first, shown + period * 0.01)
             last = stamp if stamp is not None else first + shown
             yield shown, frame
-        self._check_end(shown + period)
+        # Matroska counts its length from zero, even when the first picture comes later
+        self._check_end(max(shown, last) + period if shown >= 0 else 0.0)
 
     def close(self) -> None:
         """Close the file. Not while `frames` is being advanced in another thread."""
