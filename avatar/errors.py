@@ -4,7 +4,8 @@
     ├── PictureError               a portrait that cannot be used
     │   ├── NoFaceError
     │   └── SeveralFacesError      `.boxes` lists them, so that the caller can ask which
-    ├── VideoError                 a video file that cannot be read or ends early
+    ├── VideoError                 a video file that cannot be read
+    │   └── TruncatedVideoError    it ends before it should; what came before was good
     ├── MotionFileError            a .motion file that is corrupt or foreign
     ├── IdentityFileError          an .avatar file that is corrupt, foreign or too new
     ├── ModelError                 a model file that is missing or whose hash is wrong
@@ -42,7 +43,11 @@ class SeveralFacesError(PictureError):
 
 
 class VideoError(AvatarError):
-    """A video file cannot be read, or ends before it should."""
+    """A video file cannot be read."""
+
+
+class TruncatedVideoError(VideoError):
+    """A video file ends before it should; the pictures given until then are good."""
 
 
 class MotionFileError(AvatarError):

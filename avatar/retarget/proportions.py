@@ -65,14 +65,23 @@ def touch(shape: F32, driver: F32, driver_rest: F32) -> tuple[F32, tuple[float, 
     return shape, (closed[0], closed[1])
 
 
-def keep_gaze_inside(shape: F32) -> F32:
-    """Irises never leave their eyes sideways."""
+def keep_gaze_inside(shape: F32, rest: F32, closed: tuple[float, float]) -> F32:
+    """Irises never leave their eyes sideways, and stay behind the lids that close over them.
+
+    Args:
+        shape: (478, 3), the portrait's wanted face, face frame.
+        rest: (478, 3), the portrait at rest.
+        closed: how far the right and left eye are closed; the tracker sees irises of shut eyes wander.
+    """
     shape = shape.copy()
-    for eye, iris in zip(EYES, IRISES, strict=True):
-        corners = shape[[eye.upper[0], eye.upper[-1]]]
-        middle, room = corners.mean(axis=0), GAZE_ROOM * np.linalg.norm(corners[0] - corners[1])
-        off = shape[iris[0], 0] - middle[0]
-        shape[list(iris), 0] += np.clip(off, -room, room) - off
+    for eye, iris, shut in zip(EYES, IRISES, closed, strict=True):
+        corners = [eye.upper[0], eye.upper[-1]]
+        middle = shape[corners].mean(axis=0)
+        off = shape[iris[0]] - middle
+        wanted = off + shut * (rest[iris[0]] - rest[corners].mean(axis=0) - off)
+        room = GAZE_ROOM * float(np.linalg.norm(shape[corners[0]] - shape[corners[1]]))
+        wanted[0] = np.clip(wanted[0], -room, room)
+        shape[list(iris)] += wanted - off
     return shape
 
 

@@ -24,7 +24,7 @@ from avatar.tools.one_euro import OneEuro
 
 MotionMode = Literal["relative", "absolute"]
 
-TURN_LIMIT = {"relative": np.float32(0.5), "absolute": np.float32(0.9)}
+TURN_LIMIT = {"relative": 0.45, "absolute": 0.9}
 """How far the head may turn away from the portrait's pose [rad]; the warp has no far side to show."""
 SHIFT_LIMIT = {"relative": 0.12, "absolute": 0.6}
 """How far the head may move [crop units]."""
@@ -221,9 +221,9 @@ class Retargeter:
         scale = np.log(face.pose.scale / reference.scale) * FOLLOW[mode]
         shape = reference.portrait + reference.ratios * (face.shape - reference.driver)
         shape, blink = touch(shape, face.shape, reference.rest)
-        shape = keep_gaze_inside(shape)
+        shape = keep_gaze_inside(shape, self._neutral, blink)
         return _State(
-            soft_limit(turn, float(TURN_LIMIT[mode])),
+            soft_limit(turn, TURN_LIMIT[mode]),
             soft_limit(away, SHIFT_LIMIT[mode]),
             soft_limit(np.array([scale], np.float32), SCALE_LIMIT[mode]),
             (shape - self._neutral).astype(np.float32),

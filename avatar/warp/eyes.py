@@ -11,7 +11,11 @@ from avatar.tools.facemesh import EYES, IRISES, Opening
 from avatar.tools.outlines import Box, box_around, fill_ring, gap, smooth_ring
 
 SHUT = 0.06
-"""An eye opened less than this, in parts of its width, shows nothing."""
+"""An eye of the portrait opened less than this, in parts of its width, shows nothing to make an eye of."""
+CLOSING = 0.35
+"""From this much closing on the lid of plain skin fades in; the photo's own is too short for a shut eye."""
+LASHES = 1 / 9
+"""How far lashes reach around the opening, in parts of the eye's width."""
 GROWN = 1.12
 """The iris is taken out this much larger than it is, so that no dark rim stays in the white."""
 MARGIN = 0.6
@@ -21,7 +25,10 @@ MARGIN = 0.6
 class EyeLayer:
     """One eye of an identity, drawn into a warped picture of side `side` pixels."""
 
-    def __init__(self, identity: Identity, texture: U8, opening: Opening, iris: tuple[int, ...]) -> None:
+    def __init__(self, identity: Identity, texture: U8, which: int) -> None:
+        """Take eye `which` (0 right, 1 left) out of `texture`."""
+        opening, iris = EYES[which], IRISES[which]
+        self._which = which
         self._ring = list(opening.ring)
         self._corners = [opening.upper[0], opening.upper[-1]]
         self._iris = iris[0]
@@ -40,6 +47,8 @@ class EyeLayer:
         open_mask = fill_ring(smooth_ring(rim) - offset, (self._patch_side, self._patch_side))
         centre = self._centre - offset
         self._white = _without_iris(patch, open_mask, centre, self._radius)
+        self._lid, self._line_tone = _lid(patch, open_mask, width)
+        self._line_width = max(1.0, width / 22)
         self._ball = _with_whole_iris(patch, open_mask, self._white, centre, self._radius)
         self._opening = opening
 
@@ -48,22 +57,38 @@ class EyeLayer:
         if not self._usable:
             return
         points = motion.landmarks[:, :2] * self._side - np.float32(0.5)
+        turn = motion.head[:2, :2]
+        home = points[self._corners].mean(axis=0)
+        closing = float(np.clip((motion.blink[self._which] - CLOSING) / (1 - CLOSING), 0, 1))
+        if closing > 0:
+            self._draw_lid(picture, points, turn, home, closing)
         if gap(motion.landmarks, self._opening) < 0.01:
             return
         rim = smooth_ring(points[self._ring])
         box = box_around(rim, self._side)
         if box is None:
             return
-        turn = motion.head[:2, :2]
-        home = points[self._corners].mean(axis=0)
-        mask = fill_ring(rim - (box.left, box.top), box.size)
+        mask = fill_ring(rim - np.array([box.left, box.top], np.float32), box.size)
         white = self._placed(self._white, turn, home, self._home, box, cv2.BORDER_REPLICATE)
         iris = self._placed(self._ball, turn, points[self._iris], self._centre, box, cv2.BORDER_CONSTANT)
-        cover = iris[..., 3:].astype(np.float32) / 255
-        eye = white[..., :3] + cover * (iris[..., :3].astype(np.float32) - white[..., :3])
-        part = box.of(picture)
-        show = mask[..., None].astype(np.float32) / 255
-        part[:] = part + show * (eye - part) + 0.5
+        _blend(white, iris[..., :3], iris[..., 3])
+        _blend(box.of(picture), white, mask)
+
+    def _draw_lid(self, picture: U8, points: F32, turn: F32, home: F32, closing: float) -> None:
+        """Cover the eye with skin, and put the line of the lashes where the lids meet."""
+        half = self._patch_side * float(np.linalg.norm(turn[:, 0])) / 2
+        box = box_around(np.array([home - half, home + half], np.float32), self._side)
+        if box is None:
+            return
+        lid = self._placed(self._lid, turn, home, self._home, box, cv2.BORDER_CONSTANT)
+        _blend(box.of(picture), lid[..., :3], cv2.multiply(lid[..., 3], closing))
+        lower = points[list(self._opening.lower)]
+        upper = points[list(self._opening.upper)]
+        line = np.concatenate([upper, lower[::-1] + np.array([0, self._line_width], np.float32)])
+        place = line - np.array([box.left, box.top], np.float32)
+        lashes = cv2.GaussianBlur(fill_ring(place, box.size), (0, 0), self._line_width / 2.5)
+        tone = np.broadcast_to(self._line_tone, (box.size[1], box.size[0], 3))
+        _blend(box.of(picture), tone, cv2.multiply(lashes, 0.85 * closing))
 
     def _placed(self, patch: U8, turn: F32, place: F32, home: F32, box: Box, border: int) -> U8:
         """`patch` with its point `home` moved to `place`, turned and scaled by `turn`, cut to `box`."""
@@ -75,7 +100,27 @@ class EyeLayer:
 
 def eye_layers(identity: Identity, texture: U8) -> list[EyeLayer]:
     """Both eyes of `identity`, whose texture has been resized to `texture`."""
-    return [EyeLayer(identity, texture, eye, iris) for eye, iris in zip(EYES, IRISES, strict=True)]
+    return [EyeLayer(identity, texture, which) for which in range(len(EYES))]
+
+
+def _blend(below: U8, above: U8, cover: U8) -> None:
+    """Lay `above` over `below` (H, W, 3) in place; `cover` (H, W) is 255 where only `above` shows."""
+    share = cover[..., None].astype(np.float32) / 255
+    below[:] = below + share * (above.astype(np.float32) - below) + 0.5
+
+
+def _lid(patch: U8, opening: U8, width: float) -> tuple[U8, U8]:
+    """A closed lid (side, side, 4) made of the skin around the eye, and the tone of the lashes (3,)."""
+    reach = max(1, round(LASHES * width))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    hole = cv2.dilate(np.where(opening > 60, 255, 0).astype(np.uint8), kernel)
+    skin = cv2.GaussianBlur(cv2.inpaint(patch, hole, 3, cv2.INPAINT_TELEA), (0, 0), max(1.0, reach / 2))
+    cover = cv2.GaussianBlur(hole, (0, 0), max(0.8, reach / 2))
+    rim = patch[(hole > 0) & (opening < 60)]
+    if not len(rim):
+        return np.dstack([skin, cover]), np.full(3, 60, np.uint8)
+    dark = rim[np.argsort(rim.sum(axis=1))[: max(1, len(rim) // 6)]].mean(axis=0)
+    return np.dstack([skin, cover]), dark.astype(np.uint8)
 
 
 def _cut(texture: U8, at: NDArray[np.int_], side: int) -> U8:

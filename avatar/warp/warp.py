@@ -6,13 +6,20 @@ import cv2
 import numpy as np
 
 from avatar.records import F32, Identity, Motion, Warped
+from avatar.tools.facemesh import OVAL
+from avatar.tools.outlines import Box
 from avatar.tools.scaling import resized
 from avatar.warp.eyes import eye_layers
 from avatar.warp.mesh import HeadMesh
+from avatar.warp.openings import without_openings
 from avatar.warp.raster import MeshRaster
 
-GRID = 256
-"""Cells of the flow along one side of the crop. It is continuous, so it grows to any size without tearing."""
+COARSE = 128
+"""Cells of the flow along the whole crop: hair, neck and shoulders move smoothly."""
+FINE = 208
+"""Cells along the face alone, where lids and lips meet and one cheek hides behind the other side."""
+FACE_MARGIN = 0.06
+"""Room around the face in the fine part, in heights of the face."""
 
 _LOW, _SPAN = 0.5, 2.0
 """Crop units -0.5..1.5 are carried through the rasteriser as 0..1."""
@@ -29,10 +36,11 @@ class Warper:
     def __init__(self, identity: Identity, side: int) -> None:
         self.side = side
         self._mesh = HeadMesh(identity)
-        self._raster = MeshRaster(self._mesh.triangles, GRID)
+        self._raster = MeshRaster(self._mesh.triangles)
         texture = resized(identity.texture, side)
-        self._texture = np.dstack([texture, resized(identity.alpha, side)])
         self._eyes = eye_layers(identity, texture)
+        skin = without_openings(texture, identity.landmarks)
+        self._texture = np.dstack([skin, resized(identity.alpha, side)])
         rest = self._mesh.rest
         self._carried = np.empty_like(rest)
         self._carried[:, :2] = (rest[:, :2] + _LOW) / _SPAN
@@ -42,26 +50,51 @@ class Warper:
         """Move the person."""
         points = self._mesh(motion)
         self._carried[:, 2] = self._confidence(points)
-        drawn = self._raster(points, self._carried)
-        flow = cv2.resize(drawn[..., :2], (self.side, self.side), interpolation=cv2.INTER_LINEAR)
-        scale = _SPAN * self.side
-        flow = cv2.addWeighted(flow, scale, flow, 0, -_LOW * self.side - 0.5)
-        moved = cv2.remap(self._texture, flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        person = cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR)
+        coarse = self._raster(points, self._carried, COARSE)
+        columns, rows = self._flow(coarse, points)
+        moved = cv2.remap(self._texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        person = np.asarray(cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR), np.uint8)
         for eye in self._eyes:
             eye.draw(person, motion)
         return Warped(
-            person=np.asarray(person, np.uint8),
+            person=person,
             alpha=np.asarray(cv2.extractChannel(moved, 3), np.uint8),
-            confidence=np.ascontiguousarray(drawn[..., 2]),
+            confidence=np.ascontiguousarray(coarse[..., 2]),
         )
 
+    def _flow(self, coarse: F32, points: F32) -> tuple[F32, F32]:
+        """Where in the texture each pixel comes from: x and y, each (side, side), pixels."""
+        planes = [self._grown(plane, self.side) for plane in cv2.split(coarse)[:2]]
+        box = self._face_box(points)
+        if box is not None:
+            size = box.right - box.left
+            window = (box.left / self.side, box.top / self.side, size / self.side)
+            fine = cv2.split(self._raster(points, self._carried, FINE, window))
+            for plane, detail in zip(planes, fine, strict=False):
+                plane[box.top : box.bottom, box.left : box.right] = self._grown(detail, size)
+        return planes[0], planes[1]
+
+    def _grown(self, plane: object, side: int) -> F32:
+        """A plane of carried coordinates at `side` pixels, in texture pixels."""
+        grown = cv2.resize(np.asarray(plane, np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+        scale, shift = _SPAN * self.side, -_LOW * self.side - 0.5
+        return np.asarray(cv2.addWeighted(grown, scale, grown, 0, shift), np.float32)
+
+    def _face_box(self, points: F32) -> Box | None:
+        """The square around the face as it is now, in whole pixels, within the crop."""
+        face = points[list(OVAL), :2]
+        low, high = face.min(axis=0), face.max(axis=0)
+        margin = 2 * FACE_MARGIN * self._mesh.height
+        size = min(round((float((high - low).max()) + margin) * self.side), self.side)
+        corner = np.round((low + high) / 2 * self.side - size / 2)
+        left, top = (int(np.clip(edge, 0, self.side - size)) for edge in corner)
+        return Box(left, top, left + size, top + size) if size > 0 else None
+
     def _confidence(self, points: F32) -> F32:
-        """(V,), 0..1, per vertex: the least of how little its triangles were stretched and turned away."""
+        """(V,), 0..1, per vertex: the least of how little its triangles were stretched or turned away."""
         triangles = self._mesh.triangles
-        areas = _areas(points, triangles)
         # Signed: a triangle that turned its back has changed its sign.
-        ratio = areas / np.where(np.abs(self._areas) < 1e-9, 1e-9, self._areas)
+        ratio = _areas(points, triangles) / np.where(np.abs(self._areas) < 1e-9, 1e-9, self._areas)
         trust = np.clip(np.minimum(ratio * 1.5, 2.0 / np.maximum(ratio, 1e-3)), 0, 1).astype(np.float32)
         least = np.ones(len(points), np.float32)
         np.minimum.at(least, triangles.ravel(), np.repeat(trust, 3))
