@@ -26,7 +26,7 @@ class Timetable:
         self._start_ns: int | None = None
 
     def begin(self, seconds: float) -> float:
-        """Say that the frame at `seconds` is asked for. Gives how late that is [s], at most BEHIND_S."""
+        """Say that the frame at `seconds` is asked for. Gives how late that is [s], 0 to BEHIND_S."""
         if self._start_ns is None:
             self._start_ns = clock.now_ns() - round(seconds * 1e9)
         if not self.paced:
@@ -36,7 +36,7 @@ class Timetable:
             self.restarts += 1
             self._start_ns += round(late * 1e9)
             late = 0.0
-        return late
+        return max(0.0, late)
 
     def wait(self, seconds: float, stopped: Callable[[], bool]) -> int:
         """Wait until the frame at `seconds` is due, or `stopped`; gives its time stamp in nanoseconds."""
