@@ -17,7 +17,7 @@ from avatar.cli import system_libraries
 from avatar.errors import AvatarError
 
 REQUIREMENTS = {
-    "av": "av>=18",
+    "av": "av>=18,<19",
     "mediapipe": "mediapipe>=1.2,<2",
     "numpy": "numpy>=2",
     "opencv-contrib-python": "opencv-contrib-python>=5.0",
