@@ -8,10 +8,10 @@
 # https://pytorch.org/get-started shows for "CPU", before the first make.
 
 VENV ?= .venv
+SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 # The first of these that starts and is of a version we support; PYTHON=/path/to/python overrules.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
-    $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 \
-    && { echo $$p; break; }; done)
+    $$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 bin := $(VENV)/bin
 PIP_FAILED = { echo "make: pip could not install the packages; the reason stands above." >&2; exit 1; }
@@ -34,10 +34,10 @@ setup: $(VENV)/.installed
 dev: $(VENV)/.installed-dev
 
 $(VENV)/.created:
-	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed and was not found;" \
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(SUPPORTED)' || { echo "make: Python 3.11, 3.12 or 3.13 is needed and was not found;" \
 	    "if it has an unusual name: make PYTHON=/path/to/python ..." >&2; exit 1; }
-	@$(PYTHON) -m avatar.cli.system_libraries
-	$(PYTHON) -m venv $(VENV) || { echo "make: could not make $(VENV)" \
+	@"$(PYTHON)" -m avatar.cli.system_libraries
+	"$(PYTHON)" -m venv $(VENV) || { echo "make: could not make $(VENV)" \
 	    "(on Debian and Ubuntu: sudo apt-get install python3-venv)" >&2; rm -rf $(VENV); exit 1; }
 	@touch $@
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import avatar
 from avatar.cli import main
 from avatar.records import U8
 
@@ -121,3 +122,15 @@ def test_ctrl_c_ends_a_run_in_order(folder: Path, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert json.loads(out)["frames"] > 0
     assert len(video(output)) > 0
+
+
+def test_the_example_of_the_package_runs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines in the docstring of `avatar`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes((folder / "astronaut.png").read_bytes())
+    assert avatar.__doc__ is not None
+    lines = [line.strip() for line in avatar.__doc__.splitlines() if line.startswith("    ")]
+    exec("\n".join(lines), {"avatar": avatar})
+    assert avatar.load_identity("me.avatar").name == "me"
