@@ -1,18 +1,17 @@
 """Every error this program raises on purpose, in one tree.
 
-    AvatarError                    one clear line for the person at the terminal
-    ├── PictureError               a portrait that cannot be used
-    │   ├── NoFaceError
-    │   └── SeveralFacesError      `.boxes` lists them, so that the caller can ask which
-    ├── VideoError                 a video file that cannot be read
-    │   └── TruncatedVideoError    it ends before it should; what came before was good
-    ├── MotionFileError            a .motion file that is corrupt or foreign
-    ├── IdentityFileError          an .avatar file that is corrupt, foreign or too new
-    ├── ModelError                 a model file that is missing or whose hash is wrong
-    ├── CameraError                a camera that is missing, busy or unplugged
-    │   └── CameraLostError        it was running and stopped; it may come back
-    └── OutputError                a window, device or file that takes no frames
-        └── VirtualCameraError     no virtual-camera device; the message says how to make one
+AvatarError                    one clear line for the person at the terminal
+├── PictureError               a portrait that cannot be used
+│   ├── NoFaceError
+│   └── SeveralFacesError      `.boxes` lists them, so that the caller can ask which
+├── VideoError                 a video file that cannot be read or ends early
+├── MotionFileError            a .motion file that is corrupt or foreign
+├── IdentityFileError          an .avatar file that is corrupt, foreign or too new
+├── ModelError                 a model file that is missing or whose hash is wrong
+├── CameraError                a camera that is missing, busy or unplugged
+│   └── CameraLostError        it was running and stopped; it may come back
+└── OutputError                a window, device or file that takes no frames
+    └── VirtualCameraError     no virtual-camera device; the message says how to make one
 """
 
 from __future__ import annotations
@@ -43,11 +42,7 @@ class SeveralFacesError(PictureError):
 
 
 class VideoError(AvatarError):
-    """A video file cannot be read."""
-
-
-class TruncatedVideoError(VideoError):
-    """A video file ends before it should; the pictures given until then are good."""
+    """A video file cannot be read, or ends before it should."""
 
 
 class MotionFileError(AvatarError):

@@ -30,14 +30,17 @@ class WarpGenerator:
         self._side = side
         self._plate = resized(identity.plate, side)
         self._mouth = InnerMouth(identity, side)
+        self._cover = np.empty((side, side), np.float32)
+        self._rest = np.empty((side, side), np.float32)
+        self._byte = np.float32(1 / 255)
 
     def __call__(self, warped: Warped, motion: Motion) -> Portrait:
         """Finish one portrait."""
-        person = warped.person.copy()
-        self._mouth.draw(person, motion)
-        cover = cv2.multiply(warped.alpha, 1 / 255, dtype=cv2.CV_32F)
-        rgb = cv2.blendLinear(person, self._plate, cover, cv2.subtract(1.0, cover))
-        return Portrait(rgb=np.asarray(rgb, np.uint8))
+        np.multiply(warped.alpha, self._byte, out=self._cover)
+        np.subtract(1, self._cover, out=self._rest)
+        rgb = np.asarray(cv2.blendLinear(warped.person, self._plate, self._cover, self._rest), np.uint8)
+        self._mouth.draw(rgb, motion)
+        return Portrait(rgb=rgb)
 
 
 class InnerMouth:

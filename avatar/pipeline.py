@@ -31,8 +31,8 @@ class Renderer:
 
     Args:
         identity: who.
-        head_size: side in pixels of the head crop (2.1 heights of the face) that is rendered, whatever size it
-            has on the canvas; None for what the picture itself has.
+        head_size: side in pixels of the head crop (2.1 heights of the face) that is rendered, whatever size
+            it has on the canvas; None for what the picture itself has.
         size: (width, height) of the canvas; None for the picture's own.
         mode: how the picture is fitted to the canvas, see `composite.Compositor`.
         times: collects the time of each stage.

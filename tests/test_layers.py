@@ -8,7 +8,8 @@ import pytest
 from skimage import data
 
 from avatar.identity.layers import Layers, split_layers
-from avatar.identity.plate import background_plate, membrane
+from avatar.identity.plate import background_plate
+from avatar.tools.membrane import membrane
 from avatar.records import F32, U8
 
 SKIN = (205, 150, 120)

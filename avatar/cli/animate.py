@@ -71,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         with contextlib.closing(writer):
             summary = animate(clip.seen, clip.fps, retarget, renderer, writer, progress=progress)
     _tell(summary, output, as_json=arguments.json)
+    clip.check_whole(output)
     return 0
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avatar.errors import VideoError
+
 if TYPE_CHECKING:
     from avatar.offline import Progress
     from avatar.records import Observation
@@ -24,6 +26,17 @@ class DrivingClip:
     fps: float
     """Frames a second, on average if they vary."""
     has_sound: bool
+    flaw: str | None = None
+    """Why the clip ended before its time, if it did; `seen` is what came before."""
+
+    def check_whole(self, output: Path) -> None:
+        """Call when the part that could be read has been dealt with and lies in `output`.
+
+        Raises:
+            VideoError: the clip ended before its time.
+        """
+        if self.flaw is not None:
+            raise VideoError(f"{self.flaw}; {output} holds the {len(self.seen)} frames that could be read")
 
     @property
     def is_steady(self) -> bool:
@@ -39,7 +52,7 @@ def track_file(path: Path, progress: Progress) -> DrivingClip:
     """Read the clip or motion recording at `path`, as fast as it goes.
 
     Raises:
-        AvatarError: it cannot be read, ends before its time, or shows no face.
+        AvatarError: it cannot be read, or shows no face.
     """
     from avatar.capture import Recording, VideoFile
     from avatar.offline import track_clip
@@ -48,7 +61,7 @@ def track_file(path: Path, progress: Progress) -> DrivingClip:
     if path.suffix.lower() == ".motion":
         with contextlib.closing(Recording(path, paced=False, loop=False)) as recording:
             return DrivingClip(track_clip(recording, None, progress=progress), recording.fps, False)
-    with contextlib.closing(VideoFile(path, paced=False)) as clip, FaceTracker() as tracker:
+    with contextlib.closing(VideoFile(path, paced=False, strict=False)) as clip, FaceTracker() as tracker:
         total = round(clip.duration * clip.fps) if clip.duration else None
         seen = track_clip(clip, tracker, progress=progress, total=total)
-        return DrivingClip(seen, clip.fps, clip.has_audio)
+        return DrivingClip(seen, clip.fps, clip.has_audio, clip.flaw)

@@ -68,4 +68,5 @@ def run(arguments: argparse.Namespace) -> int:
     unseen = sum(face is None for face in faces)
     gaps = f", {unseen} without a face" if unseen else ""
     print(f"{output}: {len(faces)} frames at {clip.fps:g} fps{gaps}, {output.stat().st_size / 1e6:.1f} MB")
+    clip.check_whole(output)
     return 0

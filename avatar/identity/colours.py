@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from avatar.identity.plate import membrane
 from avatar.records import F32, U8
+from avatar.tools.membrane import membrane
 
 _STIFFNESS = np.float32(0.05)
 """How strongly a half-transparent pixel keeps to its opaque neighbours' colours."""

@@ -89,13 +89,16 @@ def _check_header(path: Path, header: dict[str, str]) -> None:
         raise IdentityFileError(f"{path} is damaged: it has no version")
     if int(version) > VERSION:
         raise IdentityFileError(
-            f"{path} was written by a newer version of this program (format {version}, this one reads {VERSION})"
+            f"{path} was written by a newer version of this program: "
+            f"its format is {version}, this one reads up to {VERSION}"
         )
 
 
 def _assemble(header: dict[str, str], tensors: dict[str, NDArray[Any]]) -> Identity:
     left, top, side = (int(number) for number in json.loads(header["crop"]))
-    pictures = {key: _unpacked(key, tensors[key], channels) for key, channels in PICTURES.items()}
+    pictures: dict[str, Any] = {
+        key: _unpacked(key, tensors[key], channels) for key, channels in PICTURES.items()
+    }
     square = pictures["texture"].shape[0]
     for key in ("texture", "alpha", "plate"):
         if pictures[key].shape[:2] != (square, square):
@@ -107,8 +110,12 @@ def _assemble(header: dict[str, str], tensors: dict[str, NDArray[Any]]) -> Ident
             raise ValueError(f"{key} holds numbers that are not finite")
     if not 1 <= side <= 100_000 or max(abs(left), abs(top)) > 100_000:
         raise ValueError(f"the crop {(left, top, side)} makes no sense")
-    numbers = {key: tensors[key] for key in NUMBERS}
-    return Identity(name=header.get("name", ""), crop=Crop(left, top, side), **pictures, **numbers)
+    return Identity(
+        name=header.get("name", ""),
+        crop=Crop(left, top, side),
+        **pictures,
+        **{key: tensors[key] for key in NUMBERS},
+    )
 
 
 def _packed(picture: U8) -> U8:

@@ -74,7 +74,9 @@ class Window:
 
     def _show(self, picture: cv2.typing.MatLike) -> None:
         if not self._open:
-            cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            # without the last one, Qt's tool bar takes a part of the picture's place
+            flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+            cv2.namedWindow(self._title, flags)
             cv2.resizeWindow(self._title, picture.shape[1], picture.shape[0])
             self._open = True
         cv2.imshow(self._title, picture)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avatar.records import F32, Face
+from avatar.records import F32
 from avatar.tools.facemesh import face_model
 from avatar.tools.geometry import (
     Similarity,
@@ -54,8 +54,8 @@ class Rest:
 class RestFinder:
     """Finds the driver's resting face while he is already driving.
 
-    From the first face on there is an answer: that face with its expression taken off by the face model. It is
-    refined by a mean over faces near rest and settles after `SETTLED` faces.
+    From the first face on there is an answer: that face with its expression taken off by the face model. It
+    is refined by a mean over faces near rest and settles after `SETTLED` faces.
     """
 
     def __init__(self) -> None:

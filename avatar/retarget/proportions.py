@@ -98,7 +98,7 @@ def _near(mean: F32, opening: Opening, reach: float) -> F32:
     """(478,), 1 at the opening, falling off over `reach`."""
     ring = mean[list(opening.ring), :2]
     distance = np.linalg.norm(mean[:, None, :2] - ring[None], axis=2).min(axis=1)
-    return np.exp(-((distance / reach) ** 2) / 2).astype(np.float32)
+    return np.asarray(np.exp(-((distance / reach) ** 2) / 2), np.float32)
 
 
 def _width(shape: F32, opening: Opening) -> float:

@@ -37,7 +37,7 @@ FOREHEAD, CHIN = 10, 152
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A hole in the face's skin: its upper and lower rim run from one corner to the other, corners included."""
+    """A hole in the skin: its upper and lower rim run from one corner to the other, corners included."""
 
     upper: tuple[int, ...]
     lower: tuple[int, ...]

@@ -70,7 +70,7 @@ def rotation_from_vector(vector: F32) -> F32:
         return np.eye(3, dtype=np.float32)
     x, y, z = (vector / angle).tolist()
     k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float32)
-    return (np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)).astype(np.float32)
+    return np.asarray(np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k), np.float32)
 
 
 def vector_from_rotation(rotation: F32) -> F32:
@@ -86,7 +86,7 @@ def vector_from_rotation(rotation: F32) -> F32:
         np.float32,
     )
     sine = float(np.linalg.norm(axis)) / 2
-    return (axis * (0.5 if sine < 1e-6 else angle / (2 * sine))).astype(np.float32)
+    return np.asarray(axis * (0.5 if sine < 1e-6 else angle / (2 * sine)), np.float32)
 
 
 def soft_limit(value: F32 | float, limit: float, knee: float = 0.6) -> F32:

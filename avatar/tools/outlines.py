@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from avatar.records import F32, U8
 from avatar.tools.facemesh import Opening
+
+_Number = TypeVar("_Number", np.uint8, np.float32)
 
 SUPERSAMPLE = 4
 """Points of a smoothed line per landmark."""
@@ -31,7 +35,7 @@ class Box:
         """(width, height)."""
         return self.right - self.left, self.bottom - self.top
 
-    def of(self, picture: U8) -> U8:
+    def of(self, picture: NDArray[_Number]) -> NDArray[_Number]:
         """The part of `picture` (H, W, ...), as a view."""
         return picture[self.top : self.bottom, self.left : self.right]
 

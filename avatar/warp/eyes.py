@@ -7,13 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.records import F32, U8, Identity, Motion
-from avatar.tools.facemesh import EYES, IRISES, Opening
+from avatar.tools.facemesh import EYES, IRISES
+from avatar.tools.membrane import membrane
 from avatar.tools.outlines import Box, box_around, fill_ring, gap, smooth_ring
 
 SHUT = 0.06
 """An eye of the portrait opened less than this, in parts of its width, shows nothing to make an eye of."""
 CLOSING = 0.35
 """From this much closing on the lid of plain skin fades in; the photo's own is too short for a shut eye."""
+LASH_COVER = 0.85
+"""How dense the line of the lashes is on a shut eye."""
 LASHES = 1 / 9
 """How far lashes reach around the opening, in parts of the eye's width."""
 GROWN = 1.12
@@ -81,14 +84,14 @@ class EyeLayer:
         if box is None:
             return
         lid = self._placed(self._lid, turn, home, self._home, box, cv2.BORDER_CONSTANT)
-        _blend(box.of(picture), lid[..., :3], cv2.multiply(lid[..., 3], closing))
+        _blend(box.of(picture), lid[..., :3], lid[..., 3] * np.float32(closing))
         lower = points[list(self._opening.lower)]
         upper = points[list(self._opening.upper)]
         line = np.concatenate([upper, lower[::-1] + np.array([0, self._line_width], np.float32)])
         place = line - np.array([box.left, box.top], np.float32)
-        lashes = cv2.GaussianBlur(fill_ring(place, box.size), (0, 0), self._line_width / 2.5)
+        lashes = np.asarray(cv2.GaussianBlur(fill_ring(place, box.size), (0, 0), self._line_width / 2.5))
         tone = np.broadcast_to(self._line_tone, (box.size[1], box.size[0], 3))
-        _blend(box.of(picture), tone, cv2.multiply(lashes, 0.85 * closing))
+        _blend(box.of(picture), tone, lashes * np.float32(LASH_COVER * closing))
 
     def _placed(self, patch: U8, turn: F32, place: F32, home: F32, box: Box, border: int) -> U8:
         """`patch` with its point `home` moved to `place`, turned and scaled by `turn`, cut to `box`."""
@@ -103,7 +106,7 @@ def eye_layers(identity: Identity, texture: U8) -> list[EyeLayer]:
     return [EyeLayer(identity, texture, which) for which in range(len(EYES))]
 
 
-def _blend(below: U8, above: U8, cover: U8) -> None:
+def _blend(below: U8, above: U8, cover: U8 | F32) -> None:
     """Lay `above` over `below` (H, W, 3) in place; `cover` (H, W) is 255 where only `above` shows."""
     share = cover[..., None].astype(np.float32) / 255
     below[:] = below + share * (above.astype(np.float32) - below) + 0.5
@@ -133,7 +136,7 @@ def _cut(texture: U8, at: NDArray[np.int_], side: int) -> U8:
 def _disc(side: int, centre: F32, radius: float, soft: float = 1.0) -> F32:
     y, x = np.mgrid[:side, :side].astype(np.float32)
     distance = np.hypot(x - centre[0], y - centre[1])
-    return np.clip((radius - distance) / soft + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((radius - distance) / soft + 0.5, 0, 1), np.float32)
 
 
 def _without_iris(patch: U8, opening: U8, centre: F32, radius: float) -> U8:
@@ -145,17 +148,8 @@ def _without_iris(patch: U8, opening: U8, centre: F32, radius: float) -> U8:
         shown = patch[inside] if inside.any() else patch.reshape(-1, 3)
         tone = shown[np.argsort(shown.sum(axis=1))[-max(1, len(shown) // 8) :]].mean(axis=0)
         return np.full_like(patch, np.round(tone).astype(np.uint8))
-    known = np.where(white, 1.0, 0.0).astype(np.float32)
-    total, weight = patch.astype(np.float32) * known[..., None], known
-    filled, left = total.copy(), 1 - known
-    for sigma in (1.5, 3.0, 6.0, 12.0, 48.0):
-        blurred = cv2.GaussianBlur(total, (0, 0), sigma)
-        share = cv2.GaussianBlur(weight, (0, 0), sigma)
-        take = left * np.clip(share * 8, 0, 1)
-        filled += take[..., None] * blurred / np.maximum(share, 1e-6)[..., None]
-        left = left - take
-    filled += left[..., None] * patch[white].mean(axis=0)
-    return np.clip(filled + 0.5, 0, 255).astype(np.uint8)
+    filled = membrane(patch.astype(np.float32), white.astype(np.float32))
+    return np.asarray(np.clip(filled + 0.5, 0, 255), np.uint8)
 
 
 def _with_whole_iris(patch: U8, opening: U8, white: U8, centre: F32, radius: float) -> U8:

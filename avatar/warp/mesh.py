@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +84,7 @@ class HeadMesh:
         start = (1 - below) * hair + below * NECK_START * self.height
         end = (1 - below) * room + below * np.minimum(NECK_END * self.height, room)
         share = np.clip((distance - start) / np.maximum(end - start, 1e-3), 0, 1)
-        return (1 - share * share * (3 - 2 * share)).astype(np.float32)
+        return np.asarray(1 - share * share * (3 - 2 * share), np.float32)
 
 
 def _room(outline: F32, rays: F32) -> F32:
@@ -90,14 +92,15 @@ def _room(outline: F32, rays: F32) -> F32:
     with np.errstate(divide="ignore"):
         borders = np.where(rays > 0, (1 - outline) / rays, -outline / rays)
     borders[~np.isfinite(borders)] = np.inf
-    return np.maximum(borders.min(axis=1), 0.05).astype(np.float32)
+    return np.asarray(np.maximum(borders.min(axis=1), 0.05), np.float32)
 
 
 def _reach(alpha: U8, outline: F32, rays: F32) -> F32:
     """How far the person goes on from the outline along each ray without a gap, crop units."""
     steps = np.linspace(0, 0.5, 101, dtype=np.float32)
     places = (outline[:, None] + rays[:, None] * steps[:, None]) * alpha.shape[0] - np.float32(0.5)
-    seen = cv2.remap(alpha, places.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    columns, rows = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
+    seen = np.asarray(cv2.remap(alpha, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
     gone = seen < 64
     gone[:, :6] = False  # the matte may be thin right at the outline
     first = np.where(gone.any(axis=1), gone.argmax(axis=1), len(steps) - 1)
@@ -116,7 +119,7 @@ def _triangles(rings: int) -> NDArray[np.int32]:
         faces += opening.triangles
     around = len(OVAL)
     lines = [list(OVAL)] + [[SKIN + ring * around + i for i in range(around)] for ring in range(rings)]
-    for inner, outer in zip(lines, lines[1:], strict=False):
+    for inner, outer in pairwise(lines):
         for i in range(around):
             j = (i + 1) % around
             faces += [(inner[i], inner[j], outer[i]), (inner[j], outer[j], outer[i])]

@@ -14,9 +14,9 @@ from avatar.warp.mesh import HeadMesh
 from avatar.warp.openings import without_openings
 from avatar.warp.raster import MeshRaster
 
-COARSE = 128
+COARSE = 96
 """Cells of the flow along the whole crop: hair, neck and shoulders move smoothly."""
-FINE = 208
+FINE = 176
 """Cells along the face alone, where lids and lips meet and one cheek hides behind the other side."""
 FACE_MARGIN = 0.06
 """Room around the face in the fine part, in heights of the face."""
@@ -45,6 +45,8 @@ class Warper:
         self._carried = np.empty_like(rest)
         self._carried[:, :2] = (rest[:, :2] + _LOW) / _SPAN
         self._areas = _areas(rest, self._mesh.triangles)
+        self._columns = np.empty((side, side), np.float32)
+        self._rows = np.empty((side, side), np.float32)
 
     def __call__(self, motion: Motion) -> Warped:
         """Move the person."""
@@ -63,22 +65,24 @@ class Warper:
         )
 
     def _flow(self, coarse: F32, points: F32) -> tuple[F32, F32]:
-        """Where in the texture each pixel comes from: x and y, each (side, side), pixels."""
-        planes = [self._grown(plane, self.side) for plane in cv2.split(coarse)[:2]]
+        """Where in the texture each pixel comes from: x and y, each (side, side), pixels.
+
+        The two arrays are used again by the next call.
+        """
+        self._grow(coarse, self._columns, self._rows)
         box = self._face_box(points)
         if box is not None:
-            size = box.right - box.left
-            window = (box.left / self.side, box.top / self.side, size / self.side)
-            fine = cv2.split(self._raster(points, self._carried, FINE, window))
-            for plane, detail in zip(planes, fine, strict=False):
-                plane[box.top : box.bottom, box.left : box.right] = self._grown(detail, size)
-        return planes[0], planes[1]
+            window = (box.left / self.side, box.top / self.side, box.size[0] / self.side)
+            fine = self._raster(points, self._carried, FINE, window)
+            self._grow(fine, box.of(self._columns), box.of(self._rows))
+        return self._columns, self._rows
 
-    def _grown(self, plane: object, side: int) -> F32:
-        """A plane of carried coordinates at `side` pixels, in texture pixels."""
-        grown = cv2.resize(np.asarray(plane, np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
-        scale, shift = _SPAN * self.side, -_LOW * self.side - 0.5
-        return np.asarray(cv2.addWeighted(grown, scale, grown, 0, shift), np.float32)
+    def _grow(self, drawn: F32, columns: F32, rows: F32) -> None:
+        """Carried coordinates (grid, grid, 3) to texture pixels, grown into `columns` and `rows`."""
+        pixels = drawn[..., :2] * np.float32(_SPAN * self.side) - np.float32(_LOW * self.side + 0.5)
+        for grown, plane in zip((columns, rows), cv2.split(pixels), strict=True):
+            size = (grown.shape[1], grown.shape[0])
+            cv2.resize(plane, size, dst=grown, interpolation=cv2.INTER_LINEAR)
 
     def _face_box(self, points: F32) -> Box | None:
         """The square around the face as it is now, in whole pixels, within the crop."""
