@@ -50,7 +50,7 @@ def call(*arguments: object) -> None:
 
 def video(path: Path) -> list[U8]:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
 
 
 def change(one: U8, other: U8) -> float:

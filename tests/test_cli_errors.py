@@ -28,7 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, astronaut: U8) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     Image.fromarray(astronaut).save(folder / "one.png")
     Image.fromarray(np.hstack([astronaut, astronaut[:, ::-1]])).save(folder / "two.png")
-    Image.fromarray(data.coffee()).save(folder / "coffee.jpg")
+    coffee = data.coffee()  # type: ignore[no-untyped-call]
+    Image.fromarray(coffee).save(folder / "coffee.jpg")
     Image.new("1", (9000, 9000)).save(folder / "huge.png")
     (folder / "text.jpg").write_text("not a picture\n")
     (folder / "cut.png").write_bytes((folder / "one.png").read_bytes()[:20_000])

@@ -137,7 +137,7 @@ def test_public_names() -> None:
     for name in avatar.__all__:
         assert getattr(avatar, name) is not None
     with pytest.raises(AttributeError, match="no_such_name"):
-        _ = avatar.no_such_name  # type: ignore[attr-defined]
+        _ = avatar.no_such_name
 
 
 DISTRIBUTIONS = {"cv2": "opencv-contrib-python", "PIL": "pillow", "skimage": "scikit-image"}
