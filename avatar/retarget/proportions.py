@@ -14,6 +14,8 @@ RATIO_MIN, RATIO_MAX = 0.6, 1.6
 
 LID_SHUT, LID_FREE = 0.2, 0.5
 """Lids open less than the first part of their rest are shut; more than the second are as they are."""
+LID_WIDE = 1.3
+"""Lids never open wider than this part of their rest: there is no more eye to show."""
 LIPS_SHUT, LIPS_FREE = 0.035, 0.085
 """The same of the lips, face frame units."""
 GAZE_ROOM = 0.3
@@ -58,7 +60,7 @@ def touch(shape: F32, driver: F32, driver_rest: F32) -> tuple[F32, tuple[float, 
     closed = []
     for eye in EYES:
         part = opening_of(driver, eye) / max(opening_of(driver_rest, eye), 1e-3)
-        open_share = _ramp(part, LID_SHUT, LID_FREE)
+        open_share = _ramp(part, LID_SHUT, LID_FREE) * min(1.0, LID_WIDE / max(part, LID_WIDE))
         _meet(shape, eye, open_share, to_lower=0.75)
         closed.append(float(np.clip(1 - part * open_share, 0, 1)))
     _meet(shape, MOUTH, _ramp(opening_of(driver, MOUTH), LIPS_SHUT, LIPS_FREE), to_lower=0.5)
