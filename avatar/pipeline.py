@@ -47,7 +47,7 @@ class Renderer:
         mode: Mode = "extend",
         times: StageTimes | None = None,
     ) -> None:
-        self._times = times
+        self.times = times
         self._composite = Compositor(identity, size=size, mode=mode)
         side = (
             identity.texture.shape[0]
@@ -73,7 +73,7 @@ class Renderer:
             return self._composite(portrait, index, captured_ns)
 
     def _measure(self, stage: str) -> AbstractContextManager[None]:
-        return nullcontext() if self._times is None else self._times.measure(stage)
+        return nullcontext() if self.times is None else self.times.measure(stage)
 
 
 def crop_faces(identity: Identity) -> float:

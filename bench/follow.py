@@ -2,11 +2,10 @@
 
     python -m bench.follow --clips DIR [--limit N] [--sheet OUT.png]
 
-The first frame of every clip is enrolled and driven by the whole clip with absolute motion, exactly as
-`avatar animate FIRST_FRAME CLIP --motion absolute` does it. MediaPipe then looks at each frame of the result
-and of the clip, each by itself (image mode). `follow_px` is the mean distance over the 478 landmarks in x and
-y, scaled so that the head crop (2.1 heights of the face) is 256 px wide; `still_px` is the same for a frozen
-picture. People would be averaged by clip; the last line of stdout is one JSON document.
+For every clip, `avatar animate FIRST_FRAME CLIP --motion absolute` is run. MediaPipe then looks at each frame
+of the video it wrote and of the clip, each by itself (image mode). `follow_px` is the mean distance over the
+478 landmarks in x and y, scaled so that the head crop (2.1 heights of the face) is 256 px wide; `still_px` is
+the same for a frozen picture. Clips count alike, whatever their length; the last line of stdout is one JSON document.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,12 +21,11 @@ import cv2
 import numpy as np
 
 from avatar.capture import VideoFile
+from avatar.cli.main import main as avatar_command
 from avatar.identity.enroll import face_height
-from avatar.offline import animate, track_clip
-from avatar.pipeline import HEAD_FACES, Renderer, enroll_picture
+from avatar.pipeline import HEAD_FACES
 from avatar.records import F32, U8, Frame
-from avatar.retarget import Retargeter
-from avatar.track import FaceFinder, FaceTracker
+from avatar.track import FaceFinder
 
 CROP_PX = 256
 EXAMPLES = 5
@@ -40,6 +39,8 @@ class Row:
     clip: str
     frames: int
     written: int
+    status: int
+    """Exit status of the command: 1 for a clip that is cut short, whose frames count all the same."""
     lost: int
     """Frames in which no face was found in the clip or in the result."""
     follow_px: float
@@ -49,29 +50,25 @@ class Row:
 def measure(clip: Path, find: FaceFinder, every: int) -> tuple[Row, U8]:
     """Drive one clip; gives its row and a strip of examples (clip above, result below)."""
     frames = _frames(clip)
-    identity = enroll_picture(frames[0], name=clip.stem, face=_biggest(frames[0], find))
-    made: list[U8] = []
-    with FaceTracker() as tracker:
-        source = VideoFile(clip, paced=False, strict=False)
-        try:
-            seen = track_clip(source, tracker)
-        finally:
-            source.close()
-    retarget = Retargeter(identity, mode="absolute", smoothing=0.0)
-    renderer = Renderer(identity, head_size=None)
-    summary = animate(seen, 30.0, retarget, renderer, lambda frame: made.append(frame.rgb))
+    with tempfile.TemporaryDirectory() as folder:
+        picture, video = Path(folder, "first.png"), Path(folder, "out.mp4")
+        cv2.imwrite(str(picture), cv2.cvtColor(frames[0], cv2.COLOR_RGB2BGR))
+        face = _biggest(frames[0], find)
+        command = ["animate", str(picture), str(clip), "-o", str(video), "--motion", "absolute"]
+        status = avatar_command([*command, *(["--face", str(face)] if face else [])])
+        made = _frames(video)
     first = _landmarks(frames[0], find)
-    assert first is not None
+    assert first is not None, "the first frame was enrolled"
     scale = CROP_PX / (HEAD_FACES * face_height(first))
     errors, still, lost = [], [], 0
     for truth, result in list(zip(frames, made, strict=True))[::every]:
-        wanted, got = _landmarks(truth, find), _landmarks(result, find)
+        wanted, got = _landmarks(truth, find), _landmarks(result[: truth.shape[0], : truth.shape[1]], find)
         if wanted is None or got is None:
             lost += 1
             continue
         errors.append(_distance(wanted, got) * scale)
         still.append(_distance(wanted, first) * scale)
-    row = Row(clip.name, len(frames), summary.frames, lost, float(np.mean(errors)), float(np.mean(still)))
+    row = Row(clip.name, len(frames), len(made), status, lost, float(np.mean(errors)), float(np.mean(still)))
     return row, _strip(frames, made)
 
 
@@ -87,11 +84,10 @@ def _frames(clip: Path) -> list[U8]:
     return frames
 
 
-def _biggest(picture: U8, find: FaceFinder) -> int:
-    """The number, from the left, of the biggest face."""
-    faces = find(picture)
-    middles = [float(face.landmarks[:, 0].mean()) for face in faces]
-    return sorted(middles).index(middles[0]) + 1 if faces else 1
+def _biggest(picture: U8, find: FaceFinder) -> int | None:
+    """The number, from the left, of the biggest face; None if there is one face only."""
+    middles = [float(face.landmarks[:, 0].mean()) for face in find(picture)]
+    return sorted(middles).index(middles[0]) + 1 if len(middles) > 1 else None
 
 
 def _landmarks(picture: U8, find: FaceFinder) -> F32 | None:

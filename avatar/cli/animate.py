@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.closing(ProgressLine()) as progress:
         clip = track_file(arguments.driving, progress)
         height, width = identity.picture.shape[:2]
-        retarget = Retargeter(identity, mode=arguments.motion)
+        # The tracker smooths what it follows; more would only come late.
+        retarget = Retargeter(identity, mode=arguments.motion, smoothing=0.0)
         renderer = Renderer(identity, head_size=None, size=None)
         writer = VideoWriter(
             output,

@@ -31,7 +31,8 @@ def subject(rgb: U8, person: F32, landmarks: F32) -> F32:
     person = np.maximum(person, np.maximum(face, _neck(side, landmarks)))
     solid = (person > 0.5).astype(np.uint8)
     _, labels = cv2.connectedComponents(solid, connectivity=4)
-    own = labels == np.bincount(labels[(face > 0.5) & (solid > 0)].ravel(), minlength=1).argmax()
+    of_face = np.asarray(labels, np.int64)[(face > 0.5) & (solid > 0)]
+    own = labels == np.bincount(of_face, minlength=1).argmax()
     own = _closed(own)
     within = cv2.distanceTransform(own.astype(np.uint8), cv2.DIST_L2, 3)
     away = np.maximum(within, cv2.distanceTransform((~own).astype(np.uint8), cv2.DIST_L2, 3))
