@@ -9,8 +9,8 @@ from skimage import data
 
 from avatar.identity.layers import Layers, split_layers
 from avatar.identity.plate import background_plate
-from avatar.tools.membrane import membrane
 from avatar.records import F32, U8
+from avatar.tools.membrane import membrane
 
 SKIN = (205, 150, 120)
 HAIR = (70, 45, 30)
