@@ -5,7 +5,8 @@
 For every clip, `avatar animate FIRST_FRAME CLIP --motion absolute` is run. MediaPipe then looks at each frame
 of the video it wrote and of the clip, each by itself (image mode). `follow_px` is the mean distance over the
 478 landmarks in x and y, scaled so that the head crop (2.1 heights of the face) is 256 px wide; `still_px` is
-the same for a frozen picture. Clips count alike, whatever their length; the last line of stdout is one JSON document.
+the same for a frozen picture. Clips count alike, whatever their length; the last line of stdout is one JSON
+document.
 """
 
 from __future__ import annotations
