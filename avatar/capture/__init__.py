@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# before PyAV, or no window could be opened: see avatar.output
+import cv2  # noqa: F401
+
 from avatar.capture.camera import Camera
 from avatar.capture.devices import CameraInfo, list_cameras
 from avatar.capture.motion_file import MotionRecording, read_motion, write_motion

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# PyAV brings an X11 library of its own: loaded before OpenCV, the first window hangs for ever (PyAV #1050)
+import cv2  # noqa: F401
+
 from avatar.output.display import missing_display
 from avatar.output.null import Null
 from avatar.output.outputs import Output, open_output

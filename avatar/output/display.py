@@ -13,6 +13,16 @@ _X11_SOCKETS = Path("/tmp/.X11-unix")
 _X11_PORT = 6000
 
 
+def windows_would_hang() -> bool:
+    """Whether PyAV was loaded before OpenCV: on Linux the first window then hangs, deaf to Ctrl-C."""
+    loaded = list(sys.modules)
+    return (
+        sys.platform.startswith("linux")
+        and "av" in loaded
+        and ("cv2" not in loaded or loaded.index("av") < loaded.index("cv2"))
+    )
+
+
 def missing_display(
     *, platform: str = sys.platform, env: Mapping[str, str] = os.environ, sockets: Path = _X11_SOCKETS
 ) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 
 from avatar.errors import OutputError
-from avatar.output.display import missing_display
+from avatar.output.display import missing_display, windows_would_hang
 from avatar.records import Frame
 
 _ESC = 27
@@ -39,6 +39,8 @@ class Window:
     ) -> None:
         if reason := missing_display():
             raise OutputError(f"no window can be opened: {reason}; {_INSTEAD}")
+        if windows_would_hang():
+            raise OutputError("no window can be opened: 'av' was imported before 'cv2', change the order")
         if not cv2.currentUIFramework():
             raise OutputError(f"no window can be opened: this OpenCV was built without windows; {_INSTEAD}")
         self.closed = False
