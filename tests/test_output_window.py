@@ -82,8 +82,13 @@ class StandInGui:
         monkeypatch.setattr(cv2, "resizeWindow", lambda title, width, height: None)
         monkeypatch.setattr(cv2, "imshow", lambda title, picture: self.shown.append(picture))
         monkeypatch.setattr(cv2, "waitKey", lambda ms: self.keys.pop(0) if self.keys else -1)
-        monkeypatch.setattr(cv2, "getWindowProperty", lambda title, prop: self.visible)
+        monkeypatch.setattr(cv2, "getWindowProperty", self.get_property)
         monkeypatch.setattr(cv2, "destroyWindow", self.open.remove)
+
+    def get_property(self, title: str, prop: int) -> float:
+        if self.visible < 0:
+            raise cv2.error("(-27:Null pointer) NULL guiReceiver (please create a window)")
+        return self.visible
 
 
 @pytest.fixture
@@ -125,9 +130,10 @@ def test_keys_that_end_it(gui: StandInGui, key: int) -> None:
     assert gui.open == []
 
 
-def test_closing_it_ends_it(gui: StandInGui) -> None:
+@pytest.mark.parametrize("visible", [0.0, -1.0])
+def test_closing_it_ends_it(gui: StandInGui, visible: float) -> None:
     window = Window()
-    gui.visible = 0.0
+    gui.visible = visible
     window(left_red())
     assert window.closed
     gui.open.clear()

@@ -74,6 +74,12 @@ class Window:
             cv2.destroyWindow(self._title)
             cv2.waitKey(1)
 
+    def _is_there(self) -> bool:
+        try:
+            return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # with Qt, all is gone when the last window is
+            return False
+
     def _show(self, picture: cv2.typing.MatLike) -> None:
         if not self._open:
             # without the last one, Qt's tool bar takes a part of the picture's place
@@ -84,7 +90,7 @@ class Window:
         cv2.imshow(self._title, picture)
         self.frames += 1
         key = cv2.waitKey(1)
-        if cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1:
+        if not self._is_there():
             self._open = False
             self.closed = True
         elif key in (_ESC, ord("q")):
