@@ -1,0 +1,123 @@
+"""The inner mouth without a network."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from avatar.records import F32, U8, Identity, Motion
+from avatar.tools.facemesh import CHIN, FOREHEAD, MOUTH, OUTER_LIPS, OVAL
+from avatar.tools.outlines import Box, box_around, fill_ring, gap, smooth_ring
+from avatar.tools.scaling import resized
+
+SHUT = 0.012
+"""Lips parted less than this, in parts of the mouth's width, are shut."""
+SHOWS_TEETH = 0.05
+"""Lips of the portrait parted more than this show something worth keeping."""
+DEPTH_TONE = 0.2
+"""Brightness of the inner mouth against the lips."""
+TEETH_WIDTH = 0.46
+"""Half width of the painted row of teeth, in parts of the mouth's width."""
+MOUTH_MIN = 0.3
+"""A mouth drawn together hides a jaw at least this wide, in heights of the face."""
+TEETH_LOW = 0.045
+"""How far the upper teeth reach below the line of the shut lips, in the middle, in the same parts."""
+TEETH_TONE = 0.85
+"""Brightness of painted teeth against the brighter parts of the face: they lie in the lips' shadow."""
+INCISOR = 0.105
+"""Width of one front tooth, in parts of the mouth's width."""
+
+
+class InnerMouth:
+    """What opened lips show: dark, and upper teeth, the portrait's own where the picture has them.
+
+    The teeth belong to the skull: they stay with the head while the lips move over them.
+    """
+
+    def __init__(self, identity: Identity, side: int) -> None:
+        self._side = side
+        points = identity.landmarks[:, :2] * side - 0.5
+        self._ring = list(MOUTH.ring)
+        self._depth = float(identity.landmarks[self._ring, 2].mean())
+        texture = resized(identity.texture, side)
+        lips = points[list(OUTER_LIPS.ring)]
+        box = box_around(lips, side, margin=round(float(np.ptp(lips[:, 0])) / 4)) or Box(0, 0, side, side)
+        self._at = np.array([box.left, box.top], np.float32)
+        width = float(np.linalg.norm(points[MOUTH.upper[0]] - points[MOUTH.upper[-1]]))
+        self._soft = max(width / 40, 0.6)
+        local = smooth_ring(points[self._ring]) - self._at
+        inside = fill_ring(local, box.size)
+        skin = fill_ring(smooth_ring(lips) - self._at, box.size) & ~inside
+        patch = np.ascontiguousarray(box.of(texture))
+        tone = patch[skin > 200].mean(axis=0) if (skin > 200).any() else np.array([150, 90, 85])
+        self._dark = (tone * DEPTH_TONE * (1.0, 0.75, 0.75)).astype(np.float32)
+        if gap(identity.landmarks, MOUTH) > SHOWS_TEETH:
+            keep = cv2.GaussianBlur(cv2.erode(inside, np.ones((3, 3), np.uint8)), (0, 0), self._soft)
+            self._teeth = np.dstack([patch, keep]).astype(np.uint8)
+        else:
+            corners = points[[MOUTH.upper[0], MOUTH.upper[-1]]] - self._at
+            least = MOUTH_MIN * float(np.linalg.norm(points[FOREHEAD] - points[CHIN]))
+            self._teeth = painted_teeth(box.size, corners, max(width, least), _enamel(identity))
+
+    def draw(self, picture: U8, motion: Motion) -> None:
+        """Draw into `picture` (side, side, 3) what `motion` opens, in place."""
+        if gap(motion.landmarks, MOUTH) < SHUT:
+            return
+        points = motion.landmarks[self._ring, :2] * self._side - np.float32(0.5)
+        rim = smooth_ring(points)
+        box = box_around(rim, self._side, margin=2)
+        if box is None:
+            return
+        corner = np.array([box.left, box.top], np.float32)
+        mask = cv2.GaussianBlur(fill_ring(rim - corner, box.size), (0, 0), self._soft * 0.5)
+        shown = self._placed(self._teeth, motion, corner, box)
+        cover = shown[..., 3:].astype(np.float32) / 255
+        inner = self._dark + cover * (shown[..., :3] - self._dark)
+        part = box.of(picture)
+        show = mask[..., None].astype(np.float32) / 255
+        part[:] = part + show * (inner - part) + 0.5
+
+    def _placed(self, patch: U8, motion: Motion, corner: F32, box: Box) -> U8:
+        """The patch where the head has taken it."""
+        turn = motion.head[:2, :2]
+        shift = (motion.head[:2, 3] + motion.head[:2, 2] * self._depth) * self._side
+        shift = shift + (turn.sum(axis=1) - 1) * np.float32(0.5)
+        matrix = np.column_stack([turn, turn @ self._at + shift - corner]).astype(np.float32)
+        return np.asarray(cv2.warpAffine(patch, matrix, box.size), np.uint8)
+
+
+def painted_teeth(size: tuple[int, int], corners: F32, width: float, enamel: F32) -> U8:
+    """An upper row of teeth, blurred as teeth in a shadow are, for a portrait that shows none.
+
+    Args:
+        size: (width, height) of the patch in pixels.
+        corners: (2, 2), the corners of the shut mouth in the patch, pixels.
+        width: of the mouth, pixels.
+        enamel: (3,), their colour.
+
+    Returns:
+        (height, width, 4) uint8: colour and cover.
+    """
+    along = corners[1] - corners[0]
+    along = along / max(float(np.linalg.norm(along)), 1e-3)
+    y, x = np.mgrid[: size[1], : size[0]].astype(np.float32)
+    middle = corners.mean(axis=0)
+    across = ((x - middle[0]) * along[0] + (y - middle[1]) * along[1]) / width
+    down = ((y - middle[1]) * along[0] - (x - middle[0]) * along[1]) / width
+    bow = np.clip(np.abs(across) / TEETH_WIDTH, 0, 1) ** 2
+    soft = 0.02
+    cover = np.clip((TEETH_LOW * (1 - 1.2 * bow) - down) / soft, 0, 1) * np.clip((1 - bow) / 0.3, 0, 1)
+    gaps = np.abs((across / INCISOR + 0.5) % 1 - 0.5)  # 0 between two teeth
+    shade = (1 - 0.5 * bow) * (0.93 + 0.07 * np.clip(gaps / 0.2, 0, 1))
+    colour = enamel * shade[..., None]
+    return np.dstack([np.clip(colour, 0, 255), cover * 255]).astype(np.uint8)
+
+
+def _enamel(identity: Identity) -> F32:
+    """The colour of teeth in the light of this picture: that of the brighter skin, with less colour."""
+    side = identity.texture.shape[0]
+    outline = identity.landmarks[list(OVAL), :2] * side - np.float32(0.5)
+    face = identity.texture[fill_ring(outline, (side, side)) > 200].astype(np.float32)
+    bright = np.percentile(face, 80, axis=0) if len(face) else np.array([200.0, 190.0, 180.0])
+    grey = bright.mean()
+    return np.asarray(TEETH_TONE * (0.35 * grey + 0.65 * bright), np.float32)
