@@ -69,7 +69,7 @@ class _State:
     scale: F32
     shape: F32
     """(478, 3), offset from the portrait's resting face, face frame."""
-    blink: tuple[float, float]
+    blink: F32
 
     def mixed(self, other: _State, share: float) -> _State:
         """This state, `share` of the way to `other`."""
@@ -78,7 +78,7 @@ class _State:
             self.shift + np.float32(share) * (other.shift - self.shift),
             self.scale + np.float32(share) * (other.scale - self.scale),
             self.shape + np.float32(share) * (other.shape - self.shape),
-            other.blink if share > 0.5 else self.blink,
+            self.blink + np.float32(share) * (other.blink - self.blink),
         )
 
 
@@ -87,7 +87,7 @@ REST = _State(
     np.zeros(3, np.float32),
     np.zeros(1, np.float32),
     np.zeros((478, 3), np.float32),
-    (0, 0),
+    np.zeros(2, np.float32),
 )
 
 
@@ -160,8 +160,7 @@ class Retargeter:
         self._learn(taken)
         reference = self._reference
         assert reference is not None
-        lost = self._seen_ns is not None and self._last_ns is not None and self._last_ns > self._seen_ns
-        if lost:
+        if self._last_ns is not None and self._last_ns != self._seen_ns:
             self._returned_ns, self._left = now, self._state
             for one in self._filters:
                 one.reset()
@@ -227,7 +226,7 @@ class Retargeter:
             soft_limit(away, SHIFT_LIMIT[mode]),
             soft_limit(np.array([scale], np.float32), SCALE_LIMIT[mode]),
             (shape - self._neutral).astype(np.float32),
-            blink,
+            np.array(blink, np.float32),
         )
 
     def _filtered(self, state: _State, now: int) -> _State:
@@ -251,7 +250,7 @@ class Retargeter:
         return Motion(
             landmarks=pose(shape),
             head=pose.after(self._pose.inverse()).matrix,
-            blink=np.array(state.blink, np.float32),
+            blink=state.blink.copy(),
             jaw_open=float(np.clip(opening_of(shape, MOUTH) / JAW_WIDE, 0, 1)),
         )
 
