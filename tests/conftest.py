@@ -11,7 +11,7 @@ import skimage.data
 
 from avatar import weights
 from avatar.errors import ModelError
-from avatar.records import U8
+from avatar.records import U8, Identity
 
 
 def resolve_or_skip(name: str) -> Path:
@@ -53,6 +53,17 @@ def astronaut() -> U8:
     picture: U8 = np.array(skimage.data.astronaut())  # type: ignore[no-untyped-call]
     picture.flags.writeable = False
     return picture
+
+
+@pytest.fixture(scope="session")
+def astronaut_identity(astronaut: U8, face_landmarker_path: Path, selfie_segmenter_path: Path) -> Identity:
+    """The astronaut, enrolled once; its arrays cannot be written to."""
+    from avatar.pipeline import enroll_picture
+
+    identity = enroll_picture(astronaut, name="astronaut")
+    for field in ("picture", "texture", "alpha", "plate", "landmarks", "neutral", "blendshapes", "pose"):
+        getattr(identity, field).flags.writeable = False
+    return identity
 
 
 @pytest.fixture(scope="session")
