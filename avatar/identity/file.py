@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,14 @@ VERSION = 1
 NAME_MAX = 200
 FILE_MAX = 1 << 30
 PIXELS_MAX = 64_000_000
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_DAMAGED = (
+    SafetensorError, cv2.error,
+    ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+"""What the readers of JSON, PNG and safetensors raise over bytes that nobody wrote on purpose; among them
+AttributeError for number types that numpy does not have."""
 
 PICTURES = {"picture": 3, "texture": 3, "alpha": 1, "plate": 3}
 """Stored as PNG, lossless; the number of their channels."""
@@ -45,16 +55,20 @@ def save_identity(identity: Identity, path: str | Path) -> None:
     header = {
         "format": FORMAT,
         "version": str(VERSION),
-        "name": identity.name[:NAME_MAX],
+        # A name taken from a file name may hold bytes that are no text.
+        "name": identity.name[:NAME_MAX].encode("utf-8", "replace").decode(),
         "crop": json.dumps([crop.left, crop.top, crop.side]),
     }
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part: Path | None = None
     try:
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         part.write_bytes(save(tensors, metadata=header))
         part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise IdentityFileError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: no name at all, or a zero byte in it
+        if part is not None:
+            with contextlib.suppress(OSError, ValueError):
+                part.unlink()
+        raise IdentityFileError(f"cannot write {path}: {_reason(error)}") from error
 
 
 def load_identity(path: str | Path) -> Identity:
@@ -65,27 +79,27 @@ def load_identity(path: str | Path) -> Identity:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > FILE_MAX:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise IdentityFileError(f"{path} is a folder or a device, no .avatar file")
+        if found.st_size > FILE_MAX:
             raise IdentityFileError(f"{path} is too big for an .avatar file")
         with safe_open(path, framework="np") as file:
             header = dict(file.metadata() or {})
             _check_header(path, header)
             tensors = {key: file.get_tensor(key) for key in (*PICTURES, *NUMBERS)}
-    except OSError as error:
-        raise IdentityFileError(f"cannot read {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise IdentityFileError(f"{path} is damaged or no .avatar file ({error})") from error
-    try:
         return _assemble(header, tensors)
-    except (ValueError, TypeError, KeyError) as error:
-        raise IdentityFileError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise IdentityFileError(f"cannot read {path}: {_reason(error)}") from error
+    except _DAMAGED as error:
+        raise IdentityFileError(f"{path} is damaged or no .avatar file ({_reason(error)})") from error
 
 
 def _check_header(path: Path, header: dict[str, str]) -> None:
     if header.get("format") != FORMAT:
         raise IdentityFileError(f"{path} is not an .avatar file")
     version = header.get("version", "")
-    if not version.isdigit():
+    if not (version.isascii() and version.isdigit() and len(version) < 10):
         raise IdentityFileError(f"{path} is damaged: it has no version")
     if int(version) > VERSION:
         raise IdentityFileError(
@@ -126,6 +140,8 @@ def _packed(picture: U8) -> U8:
 def _unpacked(key: str, stored: NDArray[Any], channels: int) -> U8:
     if stored.dtype != np.uint8 or stored.ndim != 1 or stored.size < 33:
         raise ValueError(f"{key} is no picture")
+    if stored[: len(_PNG)].tobytes() != _PNG:
+        raise ValueError(f"{key} is no PNG")
     width, height = (int.from_bytes(stored[at : at + 4].tobytes(), "big") for at in (16, 20))  # PNG's IHDR
     if not 0 < width * height <= PIXELS_MAX:
         raise ValueError(f"{key} is {width} x {height}")
@@ -133,3 +149,8 @@ def _unpacked(key: str, stored: NDArray[Any], channels: int) -> U8:
     if picture is None:
         raise ValueError(f"{key} is no picture")
     return np.asarray(picture if channels == 1 else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
