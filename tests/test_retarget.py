@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,8 +81,9 @@ def with_shut(face: Face, opening: Opening, overlap: float = 0.0) -> Face:
     landmarks = face.landmarks.copy()
     for upper, lower in opening.pairs:
         middle = (landmarks[upper] + landmarks[lower]) / 2
-        landmarks[upper] = middle + (0, overlap / 2, 0)
-        landmarks[lower] = middle - (0, overlap / 2, 0)
+        landmarks[upper] = landmarks[lower] = middle
+        landmarks[upper, 1] += overlap / 2
+        landmarks[lower, 1] -= overlap / 2
     return Face(landmarks, face.blendshapes, face.pose, face.frame_size)
 
 
@@ -308,7 +310,7 @@ def test_a_lost_face_is_held_and_then_eased_to_rest(laughing: Identity) -> None:
     easing = ~held & (times < HOLD_NS + EASE_NS)
     assert (np.diff(distance[easing]) < 0).all()
     assert distance[times >= HOLD_NS + EASE_NS].max() < 1e-3
-    steps = [jump(*pair) for pair in zip([last, *lost], lost, strict=False)]
+    steps = [jump(*pair) for pair in pairwise([last, *lost])]
     assert max(steps) < 2.2 * distance[0] / (EASE_NS / PERIOD_NS), "no jump in the easing"
 
 
@@ -322,7 +324,7 @@ def test_a_face_that_comes_back_is_joined_without_a_jump(laughing: Identity, awa
     whole = jump(lost[-1], back[-1])
     assert whole > 10
     everything = [before, *lost, *back]
-    steps = [jump(*pair) for pair in zip(everything, everything[1:], strict=False)]
+    steps = [jump(*pair) for pair in pairwise(everything)]
     assert max(steps) < 2.2 * whole / (RETURN_NS / PERIOD_NS)
     blinks = [float(motion.blink[0]) for motion in everything]
     assert blinks[-1] > 0.9
@@ -336,7 +338,7 @@ def test_the_first_face_is_joined_without_a_jump_too(laughing: Identity) -> None
     assert off(waiting[-1], laughing.neutral) < 1e-3
     back = drive.hold(made_face(SMILE, turn=(0, 0.4, 0)), 1.0)
     everything = [*waiting, *back]
-    steps = [jump(*pair) for pair in zip(everything, everything[1:], strict=False)]
+    steps = [jump(*pair) for pair in pairwise(everything)]
     assert max(steps) < 2.2 * jump(waiting[-1], back[-1]) / (RETURN_NS / PERIOD_NS)
 
 
@@ -346,7 +348,7 @@ def test_a_face_lost_while_it_is_being_joined_is_held(laughing: Identity) -> Non
     smile = made_face(SMILE, turn=(0, 0.3, 0))
     everything = [*drive.hold(None, 0.2), *(drive(smile) for _ in range(3)), *(drive(None) for _ in range(5))]
     everything += [drive(smile) for _ in range(30)]
-    steps = [jump(*pair) for pair in zip(everything, everything[1:], strict=False)]
+    steps = [jump(*pair) for pair in pairwise(everything)]
     assert max(steps) < 0.4 * jump(everything[0], everything[-1])
 
 
