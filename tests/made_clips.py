@@ -53,6 +53,7 @@ def write_clip(
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     turned: int | None = None,
+    mirrored: bool = False,
     times: Sequence[float] | None = None,
     sound_s: float = 0.0,
     sound_from_s: float = 0.0,
@@ -68,6 +69,7 @@ def write_clip(
         codec: of the pictures.
         pix_fmt: of the pictures.
         turned: degrees that a player has to turn the picture by, counter-clockwise, to show it upright.
+        mirrored: a player has to exchange left and right as well, after turning.
         times: when each frame is shown [s], for a varying rate.
         sound_s: length of a 440 Hz tone.
         sound_from_s: when it begins.
@@ -81,7 +83,7 @@ def write_clip(
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         if turned is not None:
-            stream.set_display_rotation(turned)
+            stream.set_display_rotation(turned, hflip=mirrored)
         tone = container.add_stream("aac", rate=16000, layout="mono") if sound_s else None
         for number in range(frames):
             shown = VideoFrame.from_ndarray(picture(number, size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from fractions import Fraction
@@ -117,6 +118,15 @@ def test_phone_clips_are_upright(tmp_path: Path, turned: int) -> None:
     assert np.abs(frames[0].rgb.astype(int) - expected).mean() < 6
 
 
+@pytest.mark.parametrize("turned", [0, 90])
+def test_mirrored_clips(tmp_path: Path, turned: int) -> None:
+    source = VideoFile(write_clip(tmp_path / "x.mp4", 2, turned=turned, mirrored=True), paced=False)
+    frames = read_all(source)
+    source.close()
+    expected = np.rot90(picture(0), turned // 90)[:, ::-1]
+    assert np.abs(frames[0].rgb.astype(int) - expected).mean() < 6
+
+
 def test_odd_sizes(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "x.mkv", 3, size=(161, 119), codec="ffv1", pix_fmt="yuv420p")
     source = VideoFile(path, paced=False)
@@ -224,6 +234,19 @@ def test_loop_begins_again(tmp_path: Path) -> None:
     assert numbers(frames) == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
     assert [frame.index for frame in frames] == list(range(10))
     assert np.abs(np.diff([frame.captured_ns for frame in frames]) - 1e9 / 30).max() < 1e6
+
+
+def test_memory_of_frames_does_not_wait_for_the_garbage_collector(tmp_path: Path) -> None:
+    source = VideoFile(write_clip(tmp_path / "x.mp4", 10), paced=False, loop=True)
+    read_all(source, 15)
+    gc.collect()
+    gc.disable()
+    try:
+        read_all(source, 100)
+        assert gc.collect() < 30
+    finally:
+        gc.enable()
+        source.close()
 
 
 def test_bounce_goes_forward_and_back(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 from av.video.frame import VideoFrame
 
 from avatar.capture.timetable import Timetable
-from avatar.capture.video_reader import VideoReader, fill, orientation, upright_rgb
+from avatar.capture.video_reader import Turn, VideoReader, fill, turn_of
 from avatar.errors import VideoError
 from avatar.records import U8, Frame
 
@@ -72,7 +72,8 @@ class VideoFile:
         """Seconds, as the file says; None if it does not."""
         self.has_audio = self._reader.has_audio
         try:
-            self.size = size or self._probe_size()
+            self._turn, own_size = self._look()
+            self.size = size or own_size
             self._frames = self._bouncing() if loop == "bounce" else self._streaming()
         except VideoError:
             self._reader.close()
@@ -119,15 +120,15 @@ class VideoFile:
         return None
 
     def _convert(self, picture: VideoFrame) -> U8:
-        return fill(upright_rgb(picture), self.size)
+        return fill(self._turn.rgb(picture), self.size)
 
-    def _probe_size(self) -> tuple[int, int]:
-        """Upright (width, height), from a first picture, which also proves that there is one."""
+    def _look(self) -> tuple[Turn, tuple[int, int]]:
+        """How the pictures lie, and their upright (width, height); from a first one, so there is one."""
         reader = VideoReader(self.path)
         try:
             for _, picture in reader.frames():
-                turned = orientation(picture)[0] % 2 == 1
-                return (picture.height, picture.width) if turned else (picture.width, picture.height)
+                turn = turn_of(picture)
+                return turn, turn.size(picture)
         finally:
             reader.close()
         raise VideoError(f"{self.path}: not one picture of the video can be decoded")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -130,26 +131,40 @@ class VideoReader:
             raise VideoError(f"{self.path}: is cut short, it ends after {seconds:.1f} of {declared:.1f} s")
 
 
-def upright_rgb(frame: VideoFrame) -> U8:
-    """(H, W, 3) RGB, turned as the file says (phones film lying down and note the turn)."""
-    rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-    quarter_turns, mirrored = orientation(frame)
-    if mirrored:
-        rgb = rgb[:, ::-1]
-    return np.ascontiguousarray(np.rot90(rgb, quarter_turns))
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What makes the frames of a file upright: phones film lying down and note the turn."""
+
+    quarters: int
+    """Quarter turns, counter-clockwise."""
+    mirrored: bool
+    """Exchange left and right before turning."""
+
+    def size(self, frame: VideoFrame) -> tuple[int, int]:
+        """(width, height) after the turn."""
+        return (frame.height, frame.width) if self.quarters % 2 else (frame.width, frame.height)
+
+    def rgb(self, frame: VideoFrame) -> U8:
+        """(H, W, 3) RGB, upright, C-contiguous."""
+        rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        return np.ascontiguousarray(np.rot90(rgb[:, ::-1] if self.mirrored else rgb, self.quarters))
 
 
-def orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """(counter-clockwise quarter turns, mirrored left to right before them) that make the frame upright."""
+def turn_of(frame: VideoFrame) -> Turn:
+    """The turn that a frame asks for.
+
+    To be asked once per file: PyAV's side data and its frame hold each other, and the memory of a frame that
+    was asked waits for the garbage collector.
+    """
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
-        return 0, False
+        return Turn(0, False)
     a, b, _, c, d = np.frombuffer(bytes(cast("Buffer", side_data)), np.int32)[:5].tolist()
     mirrored = a * d - b * c < 0
     if mirrored:
         a, b = -a, -b
     # the matrix turns clockwise in a picture whose y axis points down
-    return round(float(np.degrees(np.arctan2(-b, a))) / 90) % 4, mirrored
+    return Turn(round(float(np.degrees(np.arctan2(-b, a))) / 90) % 4, mirrored)
 
 
 def fill(rgb: U8, size: tuple[int, int]) -> U8:
