@@ -277,6 +277,17 @@ def test_back_under_another_number(plug: Plug) -> None:
     assert plug.opened[-1][0] == 4
 
 
+def test_of_two_alike_the_same_one_is_taken(plug: Plug) -> None:
+    plug.cameras = {1: "USB Camera", 2: "USB Camera"}
+    camera = plug.open(2)
+    del plug.cameras[2]
+    with pytest.raises(CameraLostError):
+        camera()
+    plug.cameras[2] = "USB Camera"
+    camera.reopen()
+    assert plug.opened[-1][0] == 2
+
+
 def test_another_camera_is_not_taken_in_its_place(plug: Plug) -> None:
     camera = plug.open(0)
     plug.cameras = {0: "Room Camera"}

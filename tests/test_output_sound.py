@@ -76,6 +76,14 @@ def test_pictures_that_begin_later_than_the_sound(tmp_path: Path) -> None:
     assert begin == pytest.approx(0.2, abs=0.05)
 
 
+def test_sound_before_the_first_picture_is_cut_off(tmp_path: Path) -> None:
+    times = [0.8 + i / 30 for i in range(30)]
+    clip = write_clip(tmp_path / "in.mkv", 30, times=times, sound_s=1.1)
+    begin, end = loud_part(sound_of(with_sound_of(clip, tmp_path / "out.mp4", 30)))
+    assert begin == pytest.approx(0.0, abs=0.1)
+    assert end == pytest.approx(0.3, abs=0.05)
+
+
 def test_a_clip_without_sound_gives_none(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "in.mp4", 5)
     with av.open(str(with_sound_of(clip, tmp_path / "out.mp4", 5))) as container:
