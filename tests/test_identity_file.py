@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from made_faces import made_identity
+from made_people import made_identity
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save

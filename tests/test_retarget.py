@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from made_faces import Vector, blink, made_face, made_identity
+from made_people import Vector, blink, made_face, made_identity
 
 from avatar.records import F32, U8, Face, Frame, Identity, Motion, Observation
 from avatar.retarget import Retargeter
