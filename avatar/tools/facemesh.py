@@ -90,7 +90,7 @@ class FaceModel:
     """The average face of the training people and how it moves with MediaPipe's blendshapes.
 
     The face frame: frontal, x to the right of the picture, y down, z away from the camera; the origin is the
-    weighted middle of the rigid landmarks, the unit the face's root mean square radius (its height is 3.2).
+    middle of the 468 skin landmarks, the unit the face's root mean square radius (its height is 3.2).
     Made by `avatar.train.face_model`.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import cv2
@@ -51,15 +52,23 @@ def box_around(line: F32, side: int, margin: int = 1) -> Box | None:
 
 def smooth_ring(ring: F32) -> F32:
     """A closed line through `ring` (N, 2) with `SUPERSAMPLE` points per landmark (Catmull-Rom spline)."""
-    before, after, later = np.roll(ring, 1, 0), np.roll(ring, -1, 0), np.roll(ring, -2, 0)
+    return np.asarray(_spline(len(ring)) @ ring, np.float32)
+
+
+@cache
+def _spline(count: int) -> F32:
+    """(SUPERSAMPLE * count, count): the weights of the landmarks in each point of the line."""
+    here = np.eye(count, dtype=np.float32)
+    before, after, later = np.roll(here, 1, 0), np.roll(here, -1, 0), np.roll(here, -2, 0)
     t = (np.arange(SUPERSAMPLE, dtype=np.float32) / SUPERSAMPLE)[:, None, None]
-    line = 0.5 * (
-        2 * ring
+    weights = 0.5 * (
+        2 * here
         + (after - before) * t
-        + (2 * before - 5 * ring + 4 * after - later) * t**2
-        + (3 * ring - before - 3 * after + later) * t**3
+        + (2 * before - 5 * here + 4 * after - later) * t**2
+        + (3 * here - before - 3 * after + later) * t**3
     )
-    return np.asarray(line.transpose(1, 0, 2).reshape(-1, 2), np.float32)
+    # np.roll moves landmark i - 1 to row i: rows are points, columns landmarks.
+    return np.asarray(weights.transpose(1, 0, 2).reshape(-1, count), np.float32)
 
 
 def fill_ring(ring: F32, size: tuple[int, int]) -> U8:
@@ -71,7 +80,13 @@ def fill_ring(ring: F32, size: tuple[int, int]) -> U8:
 
 def gap(landmarks: F32, opening: Opening) -> float:
     """How far an opening of the face is open, in parts of its width."""
-    upper = landmarks[[a for a, _ in opening.pairs], :2]
-    lower = landmarks[[b for _, b in opening.pairs], :2]
-    width = np.linalg.norm(landmarks[opening.upper[0], :2] - landmarks[opening.upper[-1], :2])
-    return float(np.linalg.norm(upper - lower, axis=1).mean() / max(float(width), 1e-6))
+    upper, lower = _rims(opening)
+    apart = landmarks[upper, :2] - landmarks[lower, :2]
+    across = landmarks[opening.upper[0], :2] - landmarks[opening.upper[-1], :2]
+    return float(np.hypot(apart[:, 0], apart[:, 1]).mean() / max(float(np.hypot(*across)), 1e-6))
+
+
+@cache
+def _rims(opening: Opening) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    upper, lower = zip(*opening.pairs, strict=True)
+    return np.array(upper), np.array(lower)

@@ -14,9 +14,9 @@ from avatar.warp.mesh import HeadMesh
 from avatar.warp.openings import without_openings
 from avatar.warp.raster import MeshRaster
 
-COARSE = 96
+COARSE = 80
 """Cells of the flow along the whole crop: hair, neck and shoulders move smoothly."""
-FINE = 176
+FINE = 160
 """Cells along the face alone, where lids and lips meet and one cheek hides behind the other side."""
 FACE_MARGIN = 0.06
 """Room around the face in the fine part, in heights of the face."""
