@@ -23,7 +23,7 @@ HAIR_MIN, HAIR_MAX = 0.18, 0.6
 """How far from the face's outline hair and ears may reach and still move as one with it [face heights]."""
 NECK_START, NECK_END = 0.0, 0.85
 """Below the face: where the neck begins to stay behind, and where the body stands still [face heights]."""
-DEPTH_REACH = 0.3
+DEPTH_REACH = 0.7
 """How far outside of the face's outline the head is as deep as its ears [face heights]."""
 CARRY = 0.5
 """How far outside of the outline the skin follows the jaw and the brow [face heights]."""
