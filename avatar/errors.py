@@ -33,7 +33,7 @@ class SeveralFacesError(PictureError):
     """More than one face was found and none was chosen.
 
     Attributes:
-        boxes: (left, top, width, height) of each face in picture pixels, biggest first.
+        boxes: (left, top, width, height) of each face in picture pixels, from left to right.
     """
 
     def __init__(self, message: str, boxes: list[tuple[int, int, int, int]]) -> None:

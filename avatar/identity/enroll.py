@@ -103,7 +103,7 @@ def _within(picture: U8, longest: int) -> U8:
     scale = longest / max(height, width)
     if scale >= 1:
         return picture
-    size = (round(width * scale), round(height * scale))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

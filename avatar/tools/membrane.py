@@ -19,7 +19,7 @@ def membrane(colour: F32, known: F32) -> F32:
     reaches the border (a chest, say) is filled from its other sides.
 
     Args:
-        colour: (H, W, C) float32.
+        colour: (H, W, C) float32, C from 2 to 4: what OpenCV scales and leaves in shape.
         known: (H, W) float32, trust in each pixel, 0 unknown .. 1 certain.
 
     Returns:
