@@ -11,7 +11,7 @@ import skimage.data
 
 from avatar import weights
 from avatar.errors import ModelError
-from avatar.records import U8, Identity
+from avatar.records import U8, Face, Frame, Identity
 
 
 def resolve_or_skip(name: str) -> Path:
@@ -45,6 +45,18 @@ def carphone_frames(carphone_path: Path) -> list[U8]:
     """The clip's 120 frames, each (144, 176, 3) RGB."""
     with av.open(str(carphone_path)) as container:
         return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+
+
+@pytest.fixture(scope="session")
+def carphone_faces(carphone_frames: list[U8], face_landmarker_path: Path) -> list[Face]:
+    """What the tracker sees of the man in the car: 4 s of talking at 30 fps, a face in each frame."""
+    from avatar.track import FaceTracker
+
+    with FaceTracker() as track:
+        seen = [track(Frame(rgb, i, i * 33_333_333)) for i, rgb in enumerate(carphone_frames)]
+    faces = [face for face in seen if face is not None]
+    assert len(faces) == len(carphone_frames)
+    return faces
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import threading
-from itertools import pairwise
 
 import numpy as np
 import pytest
+from made_drivers import SMILE, Driver, jump, off
 from made_people import Vector, blink, made_face, made_identity
 
-from avatar.records import F32, U8, Face, Frame, Identity, Motion, Observation
+from avatar.records import F32, Face, Identity, Motion, Observation
 from avatar.retarget import Retargeter
 from avatar.retarget.proportions import opening_of
 from avatar.retarget.retarget import (
-    EASE_NS,
-    HOLD_NS,
-    RETURN_NS,
     SCALE_LIMIT,
     SHIFT_LIMIT,
     TURN_LIMIT,
@@ -23,57 +20,15 @@ from avatar.retarget.retarget import (
 )
 from avatar.tools.facemesh import EYES, IRISES, MOUTH, Opening, face_model
 from avatar.tools.geometry import fit_similarity, vector_from_rotation
-from avatar.tools.lag import MotionLag
 from avatar.tools.outlines import gap
-from avatar.track import FaceTracker
 
-PERIOD_NS = 33_333_333
 MODES: tuple[MotionMode, ...] = ("relative", "absolute")
-SMILE = {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.4}
-PX = 1 / 256
-"""A pixel of a head crop of 256, in crop units."""
-
-
-class Driver:
-    """Feeds faces to a retargeter with the time stamps of a camera of 30 fps."""
-
-    def __init__(self, identity: Identity, mode: MotionMode = "relative", smoothing: float = 1.0) -> None:
-        self.retarget = Retargeter(identity, mode=mode, smoothing=smoothing)
-        self.count = 0
-
-    def __call__(self, face: Face | None) -> Motion:
-        motion = self.retarget(Observation(face, self.count, self.count * PERIOD_NS))
-        self.count += 1
-        return motion
-
-    def hold(self, face: Face | None, seconds: float) -> list[Motion]:
-        return [self(face) for _ in range(round(seconds * 30))]
 
 
 @pytest.fixture(scope="module")
 def laughing() -> Identity:
     """A made person whose picture laughs and looks a little aside."""
     return made_identity(SMILE, turn=(0.05, -0.2, 0.08), stretch=(1.1, 0.95, 1))
-
-
-@pytest.fixture(scope="module")
-def carphone_faces(carphone_frames: list[U8], face_landmarker_path: object) -> list[Face]:
-    """What the tracker sees of the man in the car: 4 s of talking."""
-    with FaceTracker() as track:
-        seen = [track(Frame(rgb, i, i * PERIOD_NS)) for i, rgb in enumerate(carphone_frames)]
-    faces = [face for face in seen if face is not None]
-    assert len(faces) == len(carphone_frames)
-    return faces
-
-
-def jump(one: Motion, other: Motion) -> float:
-    """The farthest that a landmark moved, pixels of a 256 crop."""
-    return float(np.linalg.norm(one.landmarks - other.landmarks, axis=1).max() / PX)
-
-
-def off(motion: Motion, landmarks: F32) -> float:
-    """The farthest that a landmark is off, pixels of a 256 crop."""
-    return float(np.linalg.norm(motion.landmarks - landmarks, axis=1).max() / PX)
 
 
 def with_shut(face: Face, opening: Opening, overlap: float = 0.0) -> Face:
@@ -293,71 +248,6 @@ def test_irises_follow_the_gaze_and_stay_inside(laughing: Identity) -> None:
         assert abs(motion.landmarks[iris[0], 0] - corners[:, 0].mean()) < 0.35 * width
 
 
-# Faces that go and come
-
-
-def test_a_lost_face_is_held_and_then_eased_to_rest(laughing: Identity) -> None:
-    drive = Driver(laughing)
-    drive.hold(made_face(), 0.3)
-    last = drive.hold(made_face(SMILE | blink(0.3), turn=(0, 0.25, 0), shift=(340, 230)), 0.5)[-1]
-    assert off(last, laughing.neutral) > 8
-    lost = drive.hold(None, (HOLD_NS + EASE_NS) / 1e9 + 0.2)
-    times = np.arange(1, len(lost) + 1) * PERIOD_NS
-    distance = np.array([off(motion, laughing.neutral) for motion in lost])
-    held = times <= HOLD_NS
-    assert max(jump(last, lost[i]) for i in np.flatnonzero(held)) == 0
-    assert (np.diff(distance) <= 1e-4).all()
-    easing = ~held & (times < HOLD_NS + EASE_NS)
-    assert (np.diff(distance[easing]) < 0).all()
-    assert distance[times >= HOLD_NS + EASE_NS].max() < 1e-3
-    steps = [jump(*pair) for pair in pairwise([last, *lost])]
-    assert max(steps) < 2.2 * distance[0] / (EASE_NS / PERIOD_NS), "no jump in the easing"
-
-
-@pytest.mark.parametrize("away", [1, 5, 20, 60])
-def test_a_face_that_comes_back_is_joined_without_a_jump(laughing: Identity, away: int) -> None:
-    drive = Driver(laughing)
-    drive.hold(made_face(turn=(0, -0.2, 0)), 0.3)
-    before = drive.hold(made_face(turn=(0, -0.2, 0)), 0.3)[-1]
-    lost = [drive(None) for _ in range(away)]
-    back = drive.hold(made_face(SMILE | blink(1.0), turn=(0, 0.3, 0), shift=(350, 240)), 1.0)
-    whole = jump(lost[-1], back[-1])
-    assert whole > 10
-    everything = [before, *lost, *back]
-    steps = [jump(*pair) for pair in pairwise(everything)]
-    assert max(steps) < 2.2 * whole / (RETURN_NS / PERIOD_NS)
-    blinks = [float(motion.blink[0]) for motion in everything]
-    assert blinks[-1] > 0.9
-    assert np.abs(np.diff(blinks)).max() < 0.3, "the lids do not snap"
-    assert steps[-1] < 0.01
-
-
-def test_the_first_face_is_joined_without_a_jump_too(laughing: Identity) -> None:
-    drive = Driver(laughing, "absolute")
-    waiting = drive.hold(None, 0.3)
-    assert off(waiting[-1], laughing.neutral) < 1e-3
-    back = drive.hold(made_face(SMILE, turn=(0, 0.4, 0)), 1.0)
-    everything = [*waiting, *back]
-    steps = [jump(*pair) for pair in pairwise(everything)]
-    assert max(steps) < 2.2 * jump(waiting[-1], back[-1]) / (RETURN_NS / PERIOD_NS)
-
-
-def test_a_face_lost_while_it_is_being_joined_is_held(laughing: Identity) -> None:
-    drive = Driver(laughing)
-    drive.hold(made_face(), 0.3)
-    smile = made_face(SMILE, turn=(0, 0.3, 0))
-    everything = [*drive.hold(None, 0.2), *(drive(smile) for _ in range(3)), *(drive(None) for _ in range(5))]
-    everything += [drive(smile) for _ in range(30)]
-    steps = [jump(*pair) for pair in pairwise(everything)]
-    assert max(steps) < 0.4 * jump(everything[0], everything[-1])
-
-
-def test_before_any_face_there_is_the_resting_portrait(laughing: Identity) -> None:
-    motion = Driver(laughing)(None)
-    assert off(motion, laughing.neutral) < 1e-3
-    np.testing.assert_allclose(motion.head, np.eye(3, 4), atol=1e-6)
-
-
 # The neutral face and whole clips
 
 
@@ -410,43 +300,7 @@ def test_prepare_knows_the_rest_before_the_first_frame(laughing: Identity) -> No
     assert off(drive(made_face()), laughing.neutral) < 0.5
 
 
-# Calm and quick
-
-
-def test_smoothing_calms_a_still_noisy_face(laughing: Identity) -> None:
-    """A tracker's noise: each landmark a little, the whole head a little."""
-    random = np.random.default_rng(5)
-    noisy = [
-        made_face(
-            noise=random.normal(0, 0.3, (478, 3)).astype(np.float32),
-            turn=(0, float(random.normal(0, 0.01)), 0),
-            shift=(320 + float(random.normal(0, 0.7)), 240),
-        )
-        for _ in range(90)
-    ]
-    jitter = {}
-    for smoothing in (0.0, 1.0, 2.0):
-        drive = Driver(laughing, smoothing=smoothing)
-        drive.retarget.prepare(noisy)
-        jitter[smoothing] = np.array([drive(face).landmarks for face in noisy])[30:].std(axis=0).mean()
-    assert jitter[1.0] < 0.6 * jitter[0.0]
-    assert jitter[2.0] < 0.8 * jitter[1.0]
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_smoothing_hardly_lags_on_a_talking_face(
-    laughing: Identity, carphone_faces: list[Face], mode: MotionMode
-) -> None:
-    found = {}
-    for smoothing in (0.0, 1.0, 8.0):
-        drive, lag = Driver(laughing, mode, smoothing), MotionLag()
-        drive.retarget.prepare(carphone_faces)
-        for index, face in enumerate(carphone_faces):
-            lag.record(index * PERIOD_NS, face.landmarks, drive(face).landmarks)
-        found[smoothing] = lag.lag_ms()
-    assert found[0.0] == pytest.approx(0, abs=4)
-    assert found[1.0] is not None and found[1.0] < 15
-    assert found[8.0] is not None and found[8.0] > 15, "the measure sees a lag where there is one"
+# Whatever comes
 
 
 def test_stopped_and_jumping_clocks_do_no_harm(laughing: Identity) -> None:

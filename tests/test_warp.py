@@ -1,0 +1,316 @@
+"""The warp: the portrait's own pixels, where a motion takes them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from made_motions import Mask, as_pixels, hair, inside, rigid, rings, skin
+from made_people import Vector, blink, made_face, made_identity
+from numpy.typing import NDArray
+
+from avatar.generate import WarpGenerator
+from avatar.records import F32, U8, Identity, Motion, Observation, Warped
+from avatar.retarget import Retargeter
+from avatar.tools.facemesh import EYES, IRISES, MOUTH, OVAL, face_model
+from avatar.tools.geometry import fit_similarity, vector_from_rotation
+from avatar.tools.scaling import resized
+from avatar.track import FaceFinder
+from avatar.warp import Warper
+from avatar.warp.mesh import HeadMesh
+
+SIDES = (256, 512, 683)
+EXTREMES: list[tuple[Vector, Vector, float]] = [
+    ((0, 0.3, 0), (0.05, 0.05, 0), 1.0),
+    ((0.45, -0.45, 0.45), (-0.12, 0.12, 0), 1.15),
+    ((0, 0, 0.45), (0, -0.12, 0), 0.86),
+]
+"""The farthest that relative retargeting lets the head go, and beyond: all limits at once."""
+
+
+@pytest.fixture(scope="module")
+def warper(astronaut_identity: Identity) -> Warper:
+    return Warper(astronaut_identity, 512)
+
+
+@pytest.fixture(scope="module")
+def texture(astronaut_identity: Identity) -> U8:
+    return resized(astronaut_identity.texture, 512)
+
+
+def difference(one: U8, other: U8, where: Mask) -> float:
+    """Mean over the marked pixels, levels."""
+    return float(np.abs(one[where].astype(int) - other[where]).mean())
+
+
+def changed(motion: Motion, landmarks: F32, blink_: tuple[float, float] = (0, 0)) -> Motion:
+    return Motion(landmarks, motion.head, np.array(blink_, np.float32), motion.jaw_open)
+
+
+def border(picture: NDArray[np.uint8]) -> NDArray[np.int_]:
+    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]).astype(int)
+
+
+# Pixels go where they are sent
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_no_motion_leaves_the_picture(astronaut_identity: Identity, side: int) -> None:
+    warped = Warper(astronaut_identity, side)(rigid(astronaut_identity))
+    texture = resized(astronaut_identity.texture, side)
+    assert warped.person.shape == (side, side, 3) and warped.alpha.shape == (side, side)
+    assert difference(warped.person, texture, skin(astronaut_identity.landmarks, side)) < 0.3
+    assert difference(warped.person, texture, hair(astronaut_identity, side)) < 0.1
+    alpha = resized(astronaut_identity.alpha, side)
+    assert np.abs(warped.alpha.astype(int) - alpha).mean() < 0.05
+    assert warped.confidence.min() > 0.999
+
+
+def test_eyes_at_rest_look_as_in_the_picture(
+    astronaut_identity: Identity, warper: Warper, texture: U8
+) -> None:
+    person = warper(rigid(astronaut_identity)).person
+    for eye, iris in (("right eye", IRISES[0]), ("left eye", IRISES[1])):
+        within = inside(rings(astronaut_identity.landmarks, 512)[eye], 512, grown=-1)
+        assert difference(person, texture, within) < 12
+        middle = np.round(astronaut_identity.landmarks[iris[0], :2] * 512 - 0.5).astype(int)
+        pupil = np.s_[middle[1] - 3 : middle[1] + 4, middle[0] - 3 : middle[0] + 4]
+        assert np.abs(person[pupil].astype(int) - texture[pupil]).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("turn", "shift", "scale"),
+    [
+        ((0, 0, 0), (12 / 512, -9 / 512, 0), 1.0),
+        ((0, 0, 0.15), (0, 0, 0), 1.0),
+        ((0, 0, -0.3), (0.03, 0.02, 0), 1.0),
+        ((0, 0, 0), (0, 0, 0), 1.1),
+    ],
+)
+def test_a_moved_head_moves_its_pixels_by_that_much(
+    astronaut_identity: Identity, warper: Warper, texture: U8, turn: Vector, shift: Vector, scale: float
+) -> None:
+    motion = rigid(astronaut_identity, turn=turn, shift=shift, scale=scale)
+    matrix = as_pixels(motion, 512)
+    wanted = cv2.warpAffine(texture, matrix, (512, 512)).astype(np.uint8)
+    for part in (skin(astronaut_identity.landmarks, 512), near_hair(astronaut_identity)):
+        where = cv2.warpAffine(part.astype(np.uint8), matrix, (512, 512)) > 0
+        person = warper(motion).person
+        assert difference(person, wanted, where) < 1.0
+        assert difference(person, texture, where) > 8, "the test would see it if nothing moved"
+
+
+def near_hair(identity: Identity) -> Mask:
+    """Hair that moves with the head as one: close to the face."""
+    near = inside(rings(identity.landmarks, 512)["face"], 512, grown=14)
+    above = np.arange(512)[:, None] < identity.landmarks[1, 1] * 512
+    return np.asarray(hair(identity, 512) & near & above, bool)
+
+
+def test_phase_correlation_sees_the_shift(astronaut_identity: Identity, warper: Warper, texture: U8) -> None:
+    person = warper(rigid(astronaut_identity, shift=(12 / 512, -9 / 512, 0))).person
+    before, after = (
+        cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[150:330, 150:330].astype(np.float32)
+        for picture in (texture, person)
+    )
+    found, _ = cv2.phaseCorrelate(before, after, cv2.createHanningWindow((180, 180), cv2.CV_32F))
+    np.testing.assert_allclose(found, (12, -9), atol=0.3)
+
+
+@pytest.mark.parametrize("turn", [(0, 0.25, 0), (0, -0.25, 0), (0.2, 0, 0), (0, 0, 0.2)])
+def test_the_landmarker_sees_the_turn(astronaut_identity: Identity, turn: Vector) -> None:
+    warper, generate = Warper(astronaut_identity, 384), WarpGenerator(astronaut_identity, 384)
+    model, poses = face_model(), []
+    with FaceFinder() as find:
+        for motion in (rigid(astronaut_identity), rigid(astronaut_identity, turn=turn)):
+            faces = find(generate(warper(motion), motion).rgb, depth=1)
+            poses.append(fit_similarity(model.mean, faces[0].landmarks, model.rigid).rotation)
+    found = vector_from_rotation(np.asarray(poses[1] @ poses[0].T, np.float32))
+    np.testing.assert_allclose(found, turn, atol=0.09)
+
+
+@pytest.mark.parametrize("expression", [{"jawOpen": 0.6}, {"mouthPucker": 0.8}, {"browInnerUp": 1.0}])
+def test_each_landmark_carries_its_pixel(
+    astronaut_identity: Identity, warper: Warper, texture: U8, expression: dict[str, float]
+) -> None:
+    """The colour at a moved landmark is the colour at the landmark."""
+    retarget = Retargeter(astronaut_identity, smoothing=0)
+    retarget.prepare([made_face()])
+    motion = retarget(Observation(made_face(expression), 0, 0))
+    person = warper(motion).person
+    own_places = astronaut_identity.landmarks[:468, :2] * 512 - np.float32(0.5)
+    columns, rows = np.round(own_places).astype(int).T
+    inner = skin(astronaut_identity.landmarks, 512)[rows, columns]
+    places = (motion.landmarks[:468, :2] * 512 - np.float32(0.5))[inner]
+    own = sampled(texture, own_places[inner])
+    off = np.abs(sampled(person, places) - own).mean()
+    assert off < 4
+    assert np.abs(sampled(texture, places) - own).mean() > 2 * off, "the test would see a still face"
+
+
+def sampled(picture: U8, places: F32) -> F32:
+    """(N, 3), the colours of a picture at (N, 2) pixel places."""
+    at = np.ascontiguousarray(places[None], np.float32)
+    blurred = cv2.GaussianBlur(picture, (0, 0), 0.8).astype(np.float32)
+    return np.asarray(cv2.remap(blurred, at[..., 0], at[..., 1], cv2.INTER_LINEAR)[0], np.float32)
+
+
+# What stands still
+
+
+@pytest.mark.parametrize(("turn", "shift", "scale"), EXTREMES)
+def test_the_crops_border_never_moves(
+    astronaut_identity: Identity, warper: Warper, turn: Vector, shift: Vector, scale: float
+) -> None:
+    rest, motion = rigid(astronaut_identity), rigid(astronaut_identity, turn=turn, shift=shift, scale=scale)
+    mesh = HeadMesh(astronaut_identity)
+    outer = 2 * len(OVAL)  # the ring on the border and the one beyond it
+    np.testing.assert_array_equal(mesh(motion)[-outer:], mesh.rest[-outer:])
+    on_border = mesh.rest[-outer : -len(OVAL), :2]
+    np.testing.assert_allclose(np.abs(on_border - 0.5).max(axis=1), 0.5, atol=1e-5)
+    still, moved = warper(rest), warper(motion)
+    # Half a cell of the coarse flow lies inside the border: hence not exactly zero.
+    assert np.abs(border(still.person) - border(moved.person)).mean() < 0.5
+    assert np.abs(border(still.alpha) - border(moved.alpha)).max() <= 1
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_wall_far_from_the_head_is_the_plate(astronaut_identity: Identity, side: int) -> None:
+    warper, generate = Warper(astronaut_identity, side), WarpGenerator(astronaut_identity, side)
+    motion = rigid(astronaut_identity, turn=(0, 0.3, 0.1), shift=(0.03, 0, 0))
+    alpha, plate = (resized(layer, side) for layer in (astronaut_identity.alpha, astronaut_identity.plate))
+    reach = np.ones((side // 20 + 1,) * 2, np.uint8)
+    face = inside(rings(astronaut_identity.landmarks, side)["face"], side, grown=round(0.22 * side))
+    wall = (cv2.dilate(alpha, reach) == 0) & ~face
+    assert wall.mean() > 0.25
+    rgb = generate(warper(motion), motion).rgb
+    np.testing.assert_array_equal(rgb[wall], plate[wall])
+
+
+# Lips, lids, irises
+
+
+@pytest.fixture(scope="module")
+def acted(astronaut_identity: Identity) -> dict[str, Motion]:
+    """Her face at rest, and with lids and lips shut."""
+    retarget = Retargeter(astronaut_identity, smoothing=0)
+    rest = made_face()
+    retarget.prepare([rest])
+    shut = made_face()
+    for opening in (*EYES, MOUTH):
+        for upper, lower in opening.pairs:
+            shut.landmarks[[upper, lower]] = (shut.landmarks[upper] + shut.landmarks[lower]) / 2
+    return {name: retarget(Observation(face, 0, 0)) for name, face in (("rest", rest), ("shut", shut))}
+
+
+def whiteness(picture: U8, landmarks: F32, opening: str) -> float:
+    """Of the whitest pixels within an opening and just around it: the least of their colours, levels."""
+    side = picture.shape[0]
+    within = inside(rings(landmarks, side)[opening], side, grown=max(1, side // 170))
+    return float(np.percentile(picture[within].min(axis=1), 95))
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_shut_lips_hide_the_teeth(astronaut_identity: Identity, acted: dict[str, Motion], side: int) -> None:
+    warper, generate = Warper(astronaut_identity, side), WarpGenerator(astronaut_identity, side)
+    texture = resized(astronaut_identity.texture, side)
+    smiling = rigid(astronaut_identity)
+    assert whiteness(texture, astronaut_identity.landmarks, "mouth") > 200
+    assert whiteness(generate(warper(smiling), smiling).rgb, smiling.landmarks, "mouth") > 185
+    shut = acted["shut"]
+    assert whiteness(generate(warper(shut), shut).rgb, shut.landmarks, "mouth") < 165
+    lips = inside(rings(astronaut_identity.landmarks, side)["mouth"], side)
+    at_rest = warper(smiling).person[lips]
+    assert np.percentile(at_rest.min(axis=1), 95) < 165, "the warp itself carries no teeth along"
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_shut_lids_show_no_white_and_no_pupil(
+    astronaut_identity: Identity, acted: dict[str, Motion], side: int
+) -> None:
+    warper = Warper(astronaut_identity, side)
+    open_, shut = warper(acted["rest"]).person, warper(acted["shut"]).person
+    for eye in ("right eye", "left eye"):
+        ring = rings(acted["rest"].landmarks, side)[eye]
+        within = inside(ring, side, grown=-1)
+        assert grey_share(open_[within]) > 0.4 and np.percentile(open_[within].sum(axis=1), 3) < 150
+        assert grey_share(shut[within]) < 0.15, "the white of an eye has less colour than skin"
+        above = within & (np.arange(side)[:, None] < ring[:, 1].mean() - 0.004 * side)
+        assert np.percentile(shut[above].sum(axis=1), 3) > 280, "only the line of the lashes is dark"
+
+
+def grey_share(pixels: U8) -> float:
+    """How many of (N, 3) pixels are bright and nearly without colour."""
+    colour = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
+    return float(((colour < 50) & (pixels.min(axis=1) > 100)).mean())
+
+
+def test_one_shut_eye_leaves_the_other(
+    astronaut_identity: Identity, warper: Warper, acted: dict[str, Motion]
+) -> None:
+    landmarks = acted["rest"].landmarks.copy()
+    for upper, lower in EYES[0].pairs:
+        landmarks[upper] = landmarks[lower]
+    person = warper(changed(acted["rest"], landmarks, (1, 0))).person
+    rest = warper(acted["rest"]).person
+    outlines = rings(acted["rest"].landmarks, 512)
+    assert difference(person, rest, inside(outlines["left eye"], 512, grown=3)) < 0.5
+    assert difference(person, rest, inside(outlines["right eye"], 512, grown=-1)) > 25
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_irises_move_with_the_gaze(astronaut_identity: Identity, side: int) -> None:
+    warper = Warper(astronaut_identity, side)
+    for number, eye in enumerate(("right eye", "left eye")):
+        within = inside(rings(astronaut_identity.landmarks, side)[eye], side)
+        found = []
+        for step in (-0.008, 0.0, 0.008):
+            landmarks = astronaut_identity.landmarks.copy()
+            landmarks[list(IRISES[number]), 0] += step
+            person = warper(changed(rigid(astronaut_identity), landmarks)).person
+            dark = np.clip(110 - person.astype(np.float32).mean(axis=2), 0, None) * within
+            found.append(float((dark * np.arange(side)).sum() / dark.sum()))
+        moved = np.diff(found) / (0.008 * side)
+        assert (moved > 0.75).all() and (moved < 1.15).all(), moved
+
+
+# Whatever comes
+
+
+def test_nothing_is_shared_between_calls(astronaut_identity: Identity, warper: Warper) -> None:
+    one = warper(rigid(astronaut_identity))
+    kept = Warped(one.person.copy(), one.alpha.copy(), one.confidence.copy())
+    two = warper(rigid(astronaut_identity, turn=(0, 0.3, 0), shift=(0.1, 0, 0)))
+    for name in ("person", "alpha", "confidence"):
+        assert not np.shares_memory(getattr(one, name), getattr(two, name))
+        np.testing.assert_array_equal(getattr(one, name), getattr(kept, name))
+    again = warper(rigid(astronaut_identity))
+    np.testing.assert_array_equal(again.person, kept.person)
+
+
+@pytest.mark.parametrize("side", [64, 100, 256, 1024])
+def test_wild_motions_give_whole_pictures(astronaut_identity: Identity, side: int) -> None:
+    warper = Warper(astronaut_identity, side)
+    motions = [
+        rigid(astronaut_identity, turn=turn, shift=shift, scale=scale) for turn, shift, scale in EXTREMES
+    ]
+    motions += [
+        rigid(astronaut_identity, shift=(3, 0, 0)),
+        rigid(astronaut_identity, shift=(-0.6, 0.6, 0), scale=1.8),
+        rigid(astronaut_identity, scale=0.05),
+        rigid(astronaut_identity, turn=(0, 1.5, 0)),
+        changed(rigid(astronaut_identity), np.full((478, 3), 0.5, np.float32), (1, 1)),
+    ]
+    for motion in motions:
+        warped = warper(motion)
+        assert warped.person.shape == (side, side, 3) and warped.person.dtype == np.uint8
+        assert warped.alpha.shape == (side, side) and warped.alpha.dtype == np.uint8
+        assert warped.confidence.dtype == np.float32 and np.isfinite(warped.confidence).all()
+        assert 0 <= warped.confidence.min() and warped.confidence.max() <= 1.0001
+
+
+def test_a_person_with_shut_eyes_and_lips_can_be_warped() -> None:
+    asleep = made_identity(blink(1.0) | {"mouthClose": 1.0})
+    warper = Warper(asleep, 128)
+    motion = Retargeter(asleep)(Observation(made_face({"jawOpen": 1.0}), 0, 0))
+    assert warper(motion).person.shape == (128, 128, 3)
