@@ -9,8 +9,9 @@ from avatar.capture.camera import Camera
 from avatar.capture.devices import CameraInfo, list_cameras
 from avatar.capture.motion_file import MotionRecording, read_motion, write_motion
 from avatar.capture.pictures import read_picture
+from avatar.capture.recording import Recording
 from avatar.capture.sources import Source, open_source
-from avatar.capture.still import Recording, StillImage
+from avatar.capture.still import StillImage
 from avatar.capture.video_file import VideoFile
 
 __all__ = [

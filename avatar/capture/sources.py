@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from avatar.capture.camera import Camera
 from avatar.capture.pictures import PICTURE_SUFFIXES
-from avatar.capture.still import Recording, StillImage
+from avatar.capture.recording import Recording
+from avatar.capture.still import StillImage
 from avatar.capture.video_file import VIDEO_SUFFIXES, Loop, VideoFile
 from avatar.errors import VideoError
 

@@ -21,8 +21,6 @@ class Timetable:
 
     def __init__(self, *, paced: bool) -> None:
         self.paced = paced
-        self.restarts = 0
-        """How often the reader was so late that the start was set anew."""
         self._start_ns: int | None = None
 
     def begin(self, seconds: float) -> float:
@@ -33,7 +31,6 @@ class Timetable:
             return 0.0
         late = (clock.now_ns() - self._due_ns(seconds)) / 1e9
         if late > BEHIND_S:
-            self.restarts += 1
             self._start_ns += round(late * 1e9)
             late = 0.0
         return max(0.0, late)
@@ -50,3 +47,28 @@ class Timetable:
     def _due_ns(self, seconds: float) -> int:
         assert self._start_ns is not None, "begin() comes first"
         return self._start_ns + round(seconds * 1e9)
+
+
+class Ticks:
+    """Numbers 0, 1, 2 ... at a constant rate; `total` of them, or without end."""
+
+    def __init__(self, fps: float, *, paced: bool, total: int | None) -> None:
+        self.dropped = 0
+        self.closed = False
+        self._fps = fps
+        self._total = total
+        self._timetable = Timetable(paced=paced)
+        self._next = 0
+
+    def __call__(self) -> tuple[int, int] | None:
+        """(number, time stamp in nanoseconds), when it is due; None at the end or once closed."""
+        if self.closed or self._next == self._total:
+            return None
+        missed = int(self._timetable.begin(self._next / self._fps) * self._fps)
+        if self._total is not None:
+            missed = min(missed, self._total - 1 - self._next)
+        self.dropped += missed
+        number = self._next + missed
+        self._next = number + 1
+        captured_ns = self._timetable.wait(number / self._fps, lambda: self.closed)
+        return None if self.closed else (number, captured_ns)

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from avatar.errors import VideoError
 from avatar.records import U8
+from avatar.tools.media import open_media, reason
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -36,9 +37,7 @@ class VideoReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.damaged = 0
-        """Packets so far that could not be decoded."""
-        self._container = _open(path)
+        self._container = open_media(path)
         try:
             self._stream = _pick(path, self._container)
         except VideoError:
@@ -104,16 +103,15 @@ class VideoReader:
             except StopIteration:
                 return
             except (av.error.FFmpegError, OSError) as error:
-                raise VideoError(f"{self.path}: the video breaks off: {_reason(error)}") from error
+                raise VideoError(f"{self.path}: the video breaks off: {reason(error)}") from error
             try:
                 pictures = packet.decode()
                 bad_in_a_row = 0
             except av.error.FFmpegError as error:
                 # one lost packet is a flaw in the picture; a second of them is the end of what can be shown
-                self.damaged += 1
                 bad_in_a_row += 1
                 if bad_in_a_row > tolerated:
-                    raise VideoError(f"{self.path}: the video is damaged: {_reason(error)}") from error
+                    raise VideoError(f"{self.path}: the video is damaged: {reason(error)}") from error
                 continue
             for picture in pictures:
                 if isinstance(picture, VideoFrame):
@@ -180,19 +178,6 @@ def fill(rgb: U8, size: tuple[int, int]) -> U8:
     return np.ascontiguousarray(cv2.resize(part, size, interpolation=how), dtype=np.uint8)
 
 
-def _open(path: Path) -> InputContainer:
-    if path.is_dir():
-        raise VideoError(f"{path}: is a folder, not a video")
-    if not path.exists():
-        raise VideoError(f"{path}: there is no such file")
-    try:
-        # play lists and the like must not lead to other files or to the network
-        options = {"protocol_whitelist": "file"}
-        return av.open(str(path.resolve()), "r", options=options, metadata_errors="replace")
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path}: is cut short or not a video that can be read: {_reason(error)}") from error
-
-
 def _pick(path: Path, container: InputContainer) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
@@ -206,7 +191,3 @@ def _rate(stream: VideoStream) -> float:
         if rate and 0.5 <= rate <= 1000:
             return float(rate)
     return 25.0
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -14,8 +14,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from avatar.errors import VideoError
 from avatar.records import F32
+from avatar.tools.media import open_media
 
 _RATES = (48000, 44100, 32000, 24000, 22050, 16000)
 """Sampling rates that AAC players agree on [Hz]; others become the first one."""
@@ -42,7 +42,7 @@ class Sound:
     """
 
     def __init__(self, path: Path) -> None:
-        self._input = _open(path)
+        self._input = open_media(path)
         streams = self._input.streams.audio
         self.present = bool(streams) and streams[0].codec_context is not None
         self._written = _DELAY
@@ -125,14 +125,6 @@ class Sound:
                     seconds += part.samples / self._rate
         except (av.error.FFmpegError, OSError):
             return
-
-
-def _open(path: Path) -> InputContainer:
-    options = {"protocol_whitelist": "file"}
-    try:
-        return av.open(str(path.resolve()), "r", options=options, metadata_errors="replace")
-    except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: the sound cannot be read: {error.strerror or error}") from error
 
 
 def _first_picture(container: InputContainer) -> float:
