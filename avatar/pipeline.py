@@ -8,12 +8,11 @@ from avatar.composite import Compositor
 from avatar.generate import WarpGenerator
 from avatar.identity.enroll import enroll
 from avatar.records import U8, Frame, Identity, Motion
+from avatar.tools.facemesh import HEAD_FACES, face_height
 from avatar.tools.placement import Mode
 from avatar.tools.stats import StageTimes
 from avatar.warp import Warper
 
-HEAD_FACES = 2.1
-"""The head crop that `head_size` speaks of is this many heights of the face wide."""
 CROP_MAX = 1536
 """Longest side of the crop that is ever rendered [px]."""
 
@@ -78,6 +77,4 @@ class Renderer:
 
 def crop_faces(identity: Identity) -> float:
     """Side of the identity's crop in heights of the face."""
-    from avatar.identity.enroll import face_height
-
     return 1.0 / face_height(identity.landmarks)

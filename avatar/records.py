@@ -98,6 +98,8 @@ class Identity:
     """(S, S, 3), the person's colours, continued past the outline so that no wall is in them."""
     alpha: U8
     """(S, S), 255 where the person is."""
+    head: U8
+    """(S, S), 255 where the person's head is: face, hair, ears; it moves as one."""
     plate: U8
     """(S, S, 3), the background with the person taken out."""
     landmarks: F32

@@ -74,6 +74,7 @@ def made_identity(
         crop=Crop(20, -5, 80),
         texture=random.integers(0, 256, (side, side, 3), np.uint8),
         alpha=random.integers(0, 256, (side, side), np.uint8),
+        head=random.integers(0, 256, (side, side), np.uint8),
         plate=random.integers(0, 256, (side, side, 3), np.uint8),
         landmarks=found.landmarks,
         neutral=rest.landmarks,

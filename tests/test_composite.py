@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ def identity(picture: U8, crop: Crop, side: int | None = None) -> Identity:
     alpha = np.zeros(rgb.shape[:2], np.uint8)
     none = np.zeros(52, np.float32)
     pose: F32 = np.eye(4, dtype=np.float32)
-    return Identity("someone", picture, crop, rgb, alpha, rgb, landmarks, landmarks, none, pose)
+    return Identity("someone", picture, crop, rgb, alpha, alpha, rgb, landmarks, landmarks, none, pose)
 
 
 def outside(compositor: Compositor) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -137,18 +139,7 @@ def test_the_surroundings_know_nothing_of_the_person() -> None:
     picture[100:300, 40:260] = (250, 0, 0)
     someone = identity(picture, Crop(20, 80, 260))
     clean = np.full_like(someone.plate, 120)
-    someone = Identity(
-        someone.name,
-        someone.picture,
-        someone.crop,
-        someone.texture,
-        someone.alpha,
-        clean,
-        someone.landmarks,
-        someone.neutral,
-        someone.blendshapes,
-        someone.pose,
-    )
+    someone = dataclasses.replace(someone, plate=clean)
     extend = Compositor(someone, size=HD, mode="extend")
     bar = extend.canvas[:, : extend.placement.picture.left].astype(int)
     assert np.abs(bar[..., 0] - bar[..., 1]).max() <= 1

@@ -11,10 +11,10 @@ from made_people import made_face
 
 from avatar.errors import NoFaceError, PictureError, SeveralFacesError
 from avatar.identity import enroll as enrolment
-from avatar.identity.enroll import CROP_FACES, CROP_MAX, CROP_MIN, FACE_MIN, boxes, enroll, face_height
+from avatar.identity.enroll import CROP_FACES, CROP_MAX, CROP_MIN, FACE_MIN, boxes, enroll
 from avatar.pipeline import enroll_picture
 from avatar.records import F32, U8, Crop, Face, Identity
-from avatar.tools.facemesh import CHIN, FOREHEAD, MOUTH, OVAL, face_model
+from avatar.tools.facemesh import CHIN, FOREHEAD, MOUTH, OVAL, face_height, face_model
 from avatar.tools.geometry import fit_similarity
 from avatar.tools.outlines import gap
 

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from avatar.errors import NoFaceError, PictureError, SeveralFacesError
+from avatar.identity.head import head_mask
 from avatar.identity.layers import split_layers
 from avatar.records import F32, U8, Crop, Face, Identity
-from avatar.tools.facemesh import CHIN, FOREHEAD, OVAL, face_model
+from avatar.tools.facemesh import OVAL, face_height, face_model
 from avatar.tools.geometry import fit_similarity
 
 CROP_FACES = 2.8
@@ -63,17 +64,13 @@ def enroll(
         crop=crop,
         texture=layers.texture,
         alpha=layers.alpha,
+        head=head_mask(layers.alpha, landmarks),
         plate=layers.plate,
         landmarks=landmarks,
         neutral=_without_expression(landmarks, chosen.blendshapes),
         blendshapes=chosen.blendshapes,
         pose=chosen.pose,
     )
-
-
-def face_height(landmarks: F32) -> float:
-    """Forehead to chin, in depth too, so that a nod does not shrink it; unit of `landmarks` (478, 3)."""
-    return float(np.linalg.norm(landmarks[FOREHEAD] - landmarks[CHIN]))
 
 
 def boxes(faces: Sequence[Face]) -> list[tuple[int, int, int, int]]:

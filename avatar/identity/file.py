@@ -32,7 +32,7 @@ _DAMAGED = (
 """What the readers of JSON, PNG and safetensors raise over bytes that nobody wrote on purpose; among them
 AttributeError for number types that numpy does not have."""
 
-PICTURES = {"picture": 3, "texture": 3, "alpha": 1, "plate": 3}
+PICTURES = {"picture": 3, "texture": 3, "alpha": 1, "head": 1, "plate": 3}
 """Stored as PNG, lossless; the number of their channels."""
 NUMBERS = {
     "landmarks": (LANDMARKS, 3),
@@ -114,7 +114,7 @@ def _assemble(header: dict[str, str], tensors: dict[str, NDArray[Any]]) -> Ident
         key: _unpacked(key, tensors[key], channels) for key, channels in PICTURES.items()
     }
     square = pictures["texture"].shape[0]
-    for key in ("texture", "alpha", "plate"):
+    for key in ("texture", "alpha", "head", "plate"):
         if pictures[key].shape[:2] != (square, square):
             raise ValueError(f"{key} is {pictures[key].shape[:2]}, not {(square, square)}")
     for key, shape in NUMBERS.items():

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.records import F32, U8
+from avatar.tools.facemesh import CHIN, FOREHEAD
 
 _SMALL_HOLE = 0.01
 """Holes in the person up to this part of the crop are the segmenter's mistakes."""
@@ -53,21 +54,21 @@ def _closed(own: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _points(side: int, landmarks: F32) -> F32:
-    return landmarks[:, :2] * np.float32(side)
+    return landmarks[:, :2] * np.float32(side) - np.float32(0.5)
 
 
 def face_shape(side: int, landmarks: F32, scale: float) -> F32:
     """The face's hull, shrunk about its middle; 0 or 1."""
     points = _points(side, landmarks)
     middle = points.mean(0)
-    hull = cv2.convexHull((middle + scale * (points - middle)).astype(np.int32))
+    hull = cv2.convexHull(np.round(middle + scale * (points - middle)).astype(np.int32))
     return _filled(side, np.asarray(hull, np.int32))
 
 
-def _frame_offace_shape(landmarks: F32, side: int) -> tuple[F32, F32, F32, float]:
+def _frame(landmarks: F32, side: int) -> tuple[F32, F32, F32, float]:
     """Chin, unit vectors right and down of the face in the picture, and half its width, pixels."""
     points = _points(side, landmarks)
-    brow, chin = points[10], points[152]
+    brow, chin = points[FOREHEAD], points[CHIN]
     down = (chin - brow) / max(float(np.linalg.norm(chin - brow)), 1e-6)
     across = np.array([down[1], -down[0]], np.float32)
     along = (points[:468] - chin) @ across
@@ -76,7 +77,7 @@ def _frame_offace_shape(landmarks: F32, side: int) -> tuple[F32, F32, F32, float
 
 def _neck(side: int, landmarks: F32) -> F32:
     """A narrow strip from inside the face to a little below the chin."""
-    chin, across, down, half = _frame_offace_shape(landmarks, side)
+    chin, across, down, half = _frame(landmarks, side)
     wide = 0.3 * half * across
     ends = [chin - half * down, chin + 0.25 * half * down]
     return _filled(
@@ -86,7 +87,7 @@ def _neck(side: int, landmarks: F32) -> F32:
 
 def _bust(side: int, landmarks: F32) -> F32:
     """A soft head-and-shoulders shape."""
-    chin, across, down, half = _frame_offace_shape(landmarks, side)
+    chin, across, down, half = _frame(landmarks, side)
     points = _points(side, landmarks)
     height = float(np.linalg.norm(points[10] - chin))
     middle = chin - 0.62 * height * down + (points[:468].mean(0) - chin) @ across * across

@@ -6,6 +6,7 @@ import numpy as np
 
 from avatar.records import F32
 from avatar.tools.facemesh import EYES, IRISES, MOUTH, OUTER_LIPS, Opening, face_model
+from avatar.tools.geometry import smoothstep
 
 EYE_REACH = 0.22
 """How far around an eye its proportions hold [face frame units; a face is 3.2 high]."""
@@ -60,10 +61,17 @@ def touch(shape: F32, driver: F32, driver_rest: F32) -> tuple[F32, tuple[float, 
     closed = []
     for eye in EYES:
         part = opening_of(driver, eye) / max(opening_of(driver_rest, eye), 1e-3)
-        open_share = _ramp(part, LID_SHUT, LID_FREE) * min(1.0, LID_WIDE / max(part, LID_WIDE))
+        open_share = float(smoothstep((part - LID_SHUT) / (LID_FREE - LID_SHUT))) * min(
+            1.0, LID_WIDE / max(part, LID_WIDE)
+        )
         _meet(shape, eye, open_share, to_lower=0.75)
         closed.append(float(np.clip(1 - part * open_share, 0, 1)))
-    _meet(shape, MOUTH, _ramp(opening_of(driver, MOUTH), LIPS_SHUT, LIPS_FREE), to_lower=0.5)
+    _meet(
+        shape,
+        MOUTH,
+        float(smoothstep((opening_of(driver, MOUTH) - LIPS_SHUT) / (LIPS_FREE - LIPS_SHUT))),
+        to_lower=0.5,
+    )
     return shape, (closed[0], closed[1])
 
 
@@ -109,8 +117,3 @@ def _width(shape: F32, opening: Opening) -> float:
 
 def _clipped(ratio: float) -> float:
     return float(np.clip(ratio, RATIO_MIN, RATIO_MAX))
-
-
-def _ramp(value: float, low: float, high: float) -> float:
-    share = float(np.clip((value - low) / (high - low), 0, 1))
-    return share * share * (3 - 2 * share)

@@ -17,6 +17,7 @@ from avatar.tools.geometry import (
     Similarity,
     fit_similarity,
     rotation_from_vector,
+    smoothstep,
     soft_limit,
     vector_from_rotation,
 )
@@ -38,7 +39,11 @@ HOLD_NS = 400_000_000
 EASE_NS = 1_000_000_000
 """and then eased to the resting face in this time."""
 RETURN_NS = 250_000_000
-"""When the face comes back the avatar goes over to it in this time."""
+"""When the face comes back the avatar goes over to it in this time.
+
+After hold and ease the avatar is at rest, and a face that comes back is learnt anew: it may be another
+person, or sit elsewhere. So it is when the camera comes back with another picture size.
+"""
 JAW_WIDE = 0.9
 """Gap of the lips of a mouth wide open, face frame units."""
 
@@ -113,11 +118,8 @@ class Retargeter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the driver."""
-        self._finder = RestFinder()
-        self._fixed: Rest | None = None
-        self._anchor: Posed | None = None
-        self._reference: _Reference | None = None
+        """Forget the driver, and be at rest."""
+        self._forget_driver()
         self._state = REST
         self._left = REST
         self._seen_ns: int | None = None
@@ -125,6 +127,14 @@ class Retargeter:
         self._last_ns: int | None = None
         for one in self._filters:
             one.reset()
+
+    def _forget_driver(self) -> None:
+        self._finder = RestFinder()
+        self._fixed: Rest | None = None
+        self._anchor: Posed | None = None
+        self._reference: _Reference | None = None
+        self._prepared = False
+        self._frame_size: tuple[int, int] | None = None
 
     def set_neutral(self) -> None:
         """Take the driver's next face for his resting face; may be called from any thread."""
@@ -140,6 +150,7 @@ class Retargeter:
         self._finder.settle()
         self._anchor = nearest(taken, self._blendshapes, self._portrait_turn)
         self._reference = self._make_reference()
+        self._prepared = True
 
     def __call__(self, observation: Observation) -> Motion:
         """The motion for one observation; without a face the last one is held, then eased to rest."""
@@ -156,11 +167,15 @@ class Retargeter:
         return vector_from_rotation(self._pose.rotation)
 
     def _with_face(self, face: Face, now: int) -> _State:
+        changed = self._frame_size not in (None, face.frame_size)
+        if not self._prepared and (changed or self._was_away(now)):
+            self._forget_driver()
+        self._frame_size = face.frame_size
         taken = posed(face.landmarks, face.blendshapes)
         self._learn(taken)
         reference = self._reference
         assert reference is not None
-        if self._last_ns is not None and self._last_ns != self._seen_ns:
+        if changed or (self._last_ns is not None and self._last_ns != self._seen_ns):
             self._returned_ns, self._left = now, self._state
             for one in self._filters:
                 one.reset()
@@ -169,9 +184,13 @@ class Retargeter:
         if self._returned_ns is not None:
             share = (now - self._returned_ns) / RETURN_NS
             if share < 1:
-                return self._left.mixed(state, _smoothstep(share))
+                return self._left.mixed(state, float(smoothstep(share)))
             self._returned_ns = None
         return state
+
+    def _was_away(self, now: int) -> bool:
+        """Whether no face was seen for so long that it may be another one now, or sit elsewhere."""
+        return self._seen_ns is not None and now - self._seen_ns > HOLD_NS + EASE_NS
 
     def _without_face(self, now: int) -> _State:
         if self._seen_ns is None:
@@ -179,7 +198,7 @@ class Retargeter:
         if self._last_ns == self._seen_ns:
             self._left = self._state
         share = (now - self._seen_ns - HOLD_NS) / EASE_NS
-        return self._left.mixed(REST, _smoothstep(share))
+        return self._left.mixed(REST, float(smoothstep(share)))
 
     def _learn(self, face: Posed) -> None:
         if self._wants_neutral.is_set():
@@ -270,8 +289,3 @@ def _filters(smoothing: float) -> tuple[OneEuro, OneEuro, OneEuro, OneEuro]:
         OneEuro(0.7 / smoothing, 20.0 / smoothing),
         OneEuro(1.5 / smoothing, 6.0 / smoothing),
     )
-
-
-def _smoothstep(share: float) -> float:
-    share = min(max(share, 0.0), 1.0)
-    return share * share * (3 - 2 * share)

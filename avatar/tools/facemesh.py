@@ -34,6 +34,14 @@ OVAL = (
 
 FOREHEAD, CHIN = 10, 152
 
+HEAD_FACES = 2.1
+"""Side of the head crop in which sizes and errors are told, in heights of the face."""
+
+
+def face_height(landmarks: F32) -> float:
+    """Forehead to chin of landmarks (478, 3), in depth too, so that a nod does not shrink it; their unit."""
+    return float(np.linalg.norm(landmarks[FOREHEAD] - landmarks[CHIN]))
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:

@@ -89,6 +89,12 @@ def vector_from_rotation(rotation: F32) -> F32:
     return np.asarray(axis * (0.5 if sine < 1e-6 else angle / (2 * sine)), np.float32)
 
 
+def smoothstep(share: F32 | float) -> F32:
+    """0 below 0, 1 above 1, and smooth in between."""
+    inside = np.clip(np.asarray(share, np.float32), 0, 1)
+    return np.asarray(inside * inside * (3 - 2 * inside), np.float32)
+
+
 def soft_limit(value: F32 | float, limit: float, knee: float = 0.6) -> F32:
     """`value` up to `knee * limit`, then bent smoothly so that `limit` is never passed."""
     size = np.abs(value)

@@ -78,6 +78,21 @@ def fill_ring(ring: F32, size: tuple[int, int]) -> U8:
     return mask
 
 
+def reach_along(mask: U8, origins: F32, rays: F32, longest: float) -> F32:
+    """How far `mask` goes on without a gap from each of `origins` (N, 2) along its ray (N, 2, unit length).
+
+    `mask` is (S, S); places and lengths are crop units. Returns (N,), at most `longest`.
+    """
+    steps = np.linspace(0, longest, 121, dtype=np.float32)
+    places = (origins[:, None] + rays[:, None] * steps[:, None]) * mask.shape[0] - np.float32(0.5)
+    columns, rows = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
+    seen = np.asarray(cv2.remap(mask, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
+    gone = seen < 64
+    gone[:, :6] = False  # the matte may be thin right at the outline
+    first = np.where(gone.any(axis=1), gone.argmax(axis=1), len(steps) - 1)
+    return np.asarray(steps[first], np.float32)
+
+
 def gap(landmarks: F32, opening: Opening) -> float:
     """How far an opening of the face is open, in parts of its width."""
     upper, lower = _rims(opening)

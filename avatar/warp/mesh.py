@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar.records import F32, U8, Identity, Motion
-from avatar.tools.facemesh import CHIN, EYES, FOREHEAD, MOUTH, OVAL, face_model
+from avatar.tools.facemesh import CHIN, EYES, FOREHEAD, MOUTH, OVAL, face_height, face_model
+from avatar.tools.geometry import smoothstep
+from avatar.tools.outlines import reach_along
 
 SKIN = 468
 """The landmarks that are vertices of the mesh; the irises are not."""
@@ -19,8 +20,10 @@ RINGS = (0.1, 0.22, 0.38, 0.58, 0.8, 1.0)
 BEYOND = 1.5
 """The last ring, outside of the crop's corners."""
 
-HAIR_MIN, HAIR_MAX = 0.18, 0.6
-"""How far from the face's outline hair and ears may reach and still move as one with it [face heights]."""
+HAIR_MIN = 0.18
+"""How far from the outline of the face everything moves as one with it, hair or not [face heights]."""
+HAIR_ROOM = 0.04
+"""What is added to the head's own reach, for loose hair [face heights]."""
 NECK_START, NECK_END = 0.0, 0.85
 """Below the face: where the neck begins to stay behind, and where the body stands still [face heights]."""
 DEPTH_REACH = 0.7
@@ -40,7 +43,7 @@ class HeadMesh:
         points = identity.landmarks
         self._face = points[:SKIN]
         self._oval = np.array(OVAL)
-        self.height = float(np.linalg.norm(points[FOREHEAD] - points[CHIN]))
+        self.height = face_height(points)
         """Of the face, crop units."""
         outline = points[self._oval]
         middle = outline[:, :2].mean(axis=0)
@@ -50,7 +53,7 @@ class HeadMesh:
         steps = np.array([*RINGS, BEYOND], np.float32)
         distance = steps[:, None] * room  # (rings, 36), crop units from the outline
         self._rings = self._place(outline, rays, distance)
-        self._follow = self._follows(identity.alpha, outline, rays, room, distance)
+        self._follow = self._follows(identity.head, outline, rays, room, distance)
         carry = np.clip(1 - distance / (CARRY * self.height), 0, 1) ** 2
         self._carry = (carry * (self._follow > 0)).astype(np.float32)
         self.triangles = _triangles(len(steps))
@@ -68,23 +71,21 @@ class HeadMesh:
     def _place(self, outline: F32, rays: F32, distance: F32) -> F32:
         """(rings, 36, 3): outwards along the rays, and back to the depth of the ears."""
         back = float(np.sort(outline[:, 2])[-8:].mean())
-        share = np.clip(distance / (DEPTH_REACH * self.height), 0, 1)
-        share = share * share * (3 - 2 * share)
+        share = smoothstep(distance / (DEPTH_REACH * self.height))
         flat = outline[None, :, :2] + rays[None] * distance[..., None]
         depth = outline[None, :, 2] + share * (back - outline[None, :, 2])
         return np.concatenate([flat, depth[..., None]], axis=2).astype(np.float32)
 
-    def _follows(self, alpha: U8, outline: F32, rays: F32, room: F32, distance: F32) -> F32:
+    def _follows(self, head: U8, outline: F32, rays: F32, room: F32, distance: F32) -> F32:
         """(rings, 36), 0..1: how much each ring vertex moves with the head."""
         down = outline[OVAL.index(CHIN), :2] - outline[OVAL.index(FOREHEAD), :2]
         down = down / np.linalg.norm(down)
         below = np.clip((rays @ down - 0.1) / 0.6, 0, 1)  # 0 beside and above the face, 1 under the chin
-        hair = _reach(alpha, outline[:, :2], rays) + 0.04 * self.height
-        hair = np.clip(_smooth(hair), HAIR_MIN * self.height, HAIR_MAX * self.height)
+        hair = reach_along(head, outline[:, :2], rays, 1.0) + HAIR_ROOM * self.height
+        hair = np.maximum(hair, HAIR_MIN * self.height)
         start = (1 - below) * hair + below * NECK_START * self.height
         end = (1 - below) * room + below * np.minimum(NECK_END * self.height, room)
-        share = np.clip((distance - start) / np.maximum(end - start, 1e-3), 0, 1)
-        return np.asarray(1 - share * share * (3 - 2 * share), np.float32)
+        return 1 - smoothstep((distance - start) / np.maximum(end - start, 1e-3))
 
 
 def _room(outline: F32, rays: F32) -> F32:
@@ -93,23 +94,6 @@ def _room(outline: F32, rays: F32) -> F32:
         borders = np.where(rays > 0, (1 - outline) / rays, -outline / rays)
     borders[~np.isfinite(borders)] = np.inf
     return np.asarray(np.maximum(borders.min(axis=1), 0.05), np.float32)
-
-
-def _reach(alpha: U8, outline: F32, rays: F32) -> F32:
-    """How far the person goes on from the outline along each ray without a gap, crop units."""
-    steps = np.linspace(0, 0.5, 101, dtype=np.float32)
-    places = (outline[:, None] + rays[:, None] * steps[:, None]) * alpha.shape[0] - np.float32(0.5)
-    columns, rows = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
-    seen = np.asarray(cv2.remap(alpha, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
-    gone = seen < 64
-    gone[:, :6] = False  # the matte may be thin right at the outline
-    first = np.where(gone.any(axis=1), gone.argmax(axis=1), len(steps) - 1)
-    return steps[first]
-
-
-def _smooth(values: F32) -> F32:
-    """Along the closed outline."""
-    return np.asarray((np.roll(values, 1) + 2 * values + np.roll(values, -1)) / 4, np.float32)
 
 
 def _triangles(rings: int) -> NDArray[np.int32]:

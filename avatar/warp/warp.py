@@ -15,9 +15,9 @@ from avatar.warp.openings import without_openings
 from avatar.warp.raster import MeshRaster
 
 COARSE = 80
-"""Cells of the flow along the whole crop: hair, neck and shoulders move smoothly."""
+"""About so many cells of the flow along the whole crop: hair, neck and shoulders move smoothly."""
 FINE = 160
-"""Cells along the face alone, where lids and lips meet and one cheek hides behind the other side."""
+"""About so many along the face alone, where lids and lips meet and one cheek hides behind the other side."""
 FACE_MARGIN = 0.06
 """Room around the face in the fine part, in heights of the face."""
 
@@ -42,18 +42,18 @@ class Warper:
         skin = without_openings(texture, identity.landmarks)
         self._texture = np.dstack([skin, resized(identity.alpha, side)])
         rest = self._mesh.rest
-        self._carried = np.empty_like(rest)
+        self._carried = np.ones_like(rest)
         self._carried[:, :2] = (rest[:, :2] + _LOW) / _SPAN
         self._areas = _areas(rest, self._mesh.triangles)
-        self._columns = np.empty((side, side), np.float32)
-        self._rows = np.empty((side, side), np.float32)
+        ratio = max(1, round(side / COARSE))
+        whole = (-(-side // ratio) + 2) * ratio
+        self._buffers: list[F32] = [np.empty((whole, whole), np.float32) for _ in range(2)]
 
     def __call__(self, motion: Motion) -> Warped:
         """Move the person."""
         points = self._mesh(motion)
         self._carried[:, 2] = self._confidence(points)
-        coarse = self._raster(points, self._carried, COARSE)
-        columns, rows = self._flow(coarse, points)
+        (columns, rows), confidence = self._flow(points)
         moved = cv2.remap(self._texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         person = np.asarray(cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR), np.uint8)
         for eye in self._eyes:
@@ -61,28 +61,42 @@ class Warper:
         return Warped(
             person=person,
             alpha=np.asarray(cv2.extractChannel(moved, 3), np.uint8),
-            confidence=np.ascontiguousarray(coarse[..., 2]),
+            confidence=confidence,
         )
 
-    def _flow(self, coarse: F32, points: F32) -> tuple[F32, F32]:
-        """Where in the texture each pixel comes from: x and y, each (side, side), pixels.
+    def _flow(self, points: F32) -> tuple[list[F32], F32]:
+        """Where in the texture each pixel comes from: x and y, each (side, side), pixels; and the confidence.
 
-        The two arrays are used again by the next call.
+        The arrays of the flow are used again by the next call.
         """
-        self._grow(coarse, self._columns, self._rows)
+        flow, drawn = self._draw(points, Box(0, 0, self.side, self.side), COARSE, self._buffers)
         box = self._face_box(points)
         if box is not None:
-            window = (box.left / self.side, box.top / self.side, box.size[0] / self.side)
-            fine = self._raster(points, self._carried, FINE, window)
-            self._grow(fine, box.of(self._columns), box.of(self._rows))
-        return self._columns, self._rows
+            for plane, detail in zip(flow, self._draw(points, box, FINE)[0], strict=True):
+                box.of(plane)[:] = detail
+        return flow, np.ascontiguousarray(drawn[1:-1, 1:-1, 2])
 
-    def _grow(self, drawn: F32, columns: F32, rows: F32) -> None:
-        """Carried coordinates (grid, grid, 3) to texture pixels, grown into `columns` and `rows`."""
+    def _draw(
+        self, points: F32, box: Box, cells: int, buffers: list[F32] | None = None
+    ) -> tuple[list[F32], F32]:
+        """The flow in the square `box`, drawn in about `cells` cells a side, and the cells as drawn.
+
+        A cell is a whole number of pixels, and one row of cells more is drawn all around: growing cells to
+        pixels would bend the flow at the rim.
+        """
+        size = box.size[0]
+        ratio = max(1, round(size / cells))
+        cells = -(-size // ratio) + 2
+        window = ((box.left - ratio) / self.side, (box.top - ratio) / self.side, cells * ratio / self.side)
+        drawn = self._raster(points, self._carried, cells, window)
         pixels = drawn[..., :2] * np.float32(_SPAN * self.side) - np.float32(_LOW * self.side + 0.5)
-        for grown, plane in zip((columns, rows), cv2.split(pixels), strict=True):
-            size = (grown.shape[1], grown.shape[0])
-            cv2.resize(plane, size, dst=grown, interpolation=cv2.INTER_LINEAR)
+        whole = (cells * ratio, cells * ratio)
+        grown = [
+            cv2.resize(plane, whole, dst=into, interpolation=cv2.INTER_LINEAR)
+            for plane, into in zip(cv2.split(pixels), buffers or (None, None), strict=True)
+        ]
+        inner = Box(ratio, ratio, ratio + size, ratio + size)
+        return [inner.of(np.asarray(plane, np.float32)) for plane in grown], drawn
 
     def _face_box(self, points: F32) -> Box | None:
         """The square around the face as it is now, in whole pixels, within the crop."""
