@@ -137,6 +137,63 @@ def test_without_frames_nothing_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+OLD = b"an older video" * 1000
+
+
+def test_without_frames_an_older_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    path.write_bytes(OLD)
+    writer = VideoWriter(path, 30, SIZE)
+    assert path.read_bytes() == OLD
+    writer.close()
+    assert path.read_bytes() == OLD
+
+
+def test_a_first_frame_that_fails_costs_no_older_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    path.write_bytes(OLD)
+    writer = VideoWriter(path, 30, (40_000, 2))  # wider than H.264 allows
+    with pytest.raises((av.error.FFmpegError, OutputError)):
+        writer(frame(0, (40_000, 2)))
+    writer.close()
+    assert path.read_bytes() == OLD
+
+
+def test_an_empty_file_stays_and_none_is_made(tmp_path: Path) -> None:
+    (tmp_path / "there.mp4").touch()
+    for name in ("there.mp4", "new.mp4"):
+        VideoWriter(tmp_path / name, 30, SIZE).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["there.mp4"]
+
+
+def test_nothing_is_made_before_the_first_frame(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "x.mp4", 30, SIZE)
+    assert list(tmp_path.iterdir()) == []
+    writer(frame(3))
+    writer.close()
+    assert numbers_of(tmp_path / "x.mp4") == [3]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take a right of their own there")
+def test_a_link_to_a_file_that_is_not_there_yet(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").symlink_to(tmp_path / "y.mp4")
+    VideoWriter(tmp_path / "x.mp4", 30, SIZE).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
+    writer = VideoWriter(tmp_path / "x.mp4", 30, SIZE)
+    writer(frame(4))
+    writer.close()
+    assert numbers_of(tmp_path / "y.mp4") == [4]
+
+
+def test_a_folder_that_goes_away_before_the_first_frame(tmp_path: Path) -> None:
+    (tmp_path / "on_a_stick").mkdir()
+    writer = VideoWriter(tmp_path / "on_a_stick" / "x.mp4", 30, SIZE)
+    (tmp_path / "on_a_stick").rmdir()
+    writer(frame(0))  # it waits in the encoder
+    with pytest.raises(OutputError, match="No such file"):
+        writer.close()
+
+
 def test_an_older_file_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "x.mp4").write_bytes(b"old" * 100_000)
     writer = VideoWriter(tmp_path / "x.mp4", 30, SIZE)
@@ -253,6 +310,14 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     done = start(LIMITED + FILL, tmp_path / "x.mp4")
     printed, _ = done.communicate(timeout=60)
     check_full(printed, tmp_path / "x.mp4", "File too large")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_file_that_takes_nothing_at_all_is_not_left_behind(tmp_path: Path) -> None:
+    done = start(LIMITED.replace("400_000, 400_000", "0, 0") + FILL, tmp_path / "x.mp4")
+    printed, _ = done.communicate(timeout=60)
+    assert "File too large" in printed
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

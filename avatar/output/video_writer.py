@@ -27,7 +27,7 @@ class VideoWriter:
     can be played. `close` turns it into an ordinary mp4, as some players and messengers want it.
 
     Args:
-        path: ends in .mp4; what was there is overwritten.
+        path: ends in .mp4; what was there is overwritten, but not before the first frame.
         fps: frames a second.
         size: (width, height) of the frames. Odd sides are padded by one pixel: 4:2:0 knows even ones only.
         audio_from: a video or sound file whose first sound track is laid under the pictures.
@@ -100,7 +100,7 @@ class VideoWriter:
             self._mux(self._sound.until(float(pts * self._time_base)))
 
     def close(self) -> None:
-        """Finish the file. Without a single frame nothing is left behind.
+        """Finish the file. Without a single frame all is left as it was.
 
         Raises:
             OutputError: the end could not be written; what was before it stays playable.
@@ -110,8 +110,6 @@ class VideoWriter:
         self._closed = True
         if self.frames == 0 or self._sink.error:
             self._drop()
-            if self.frames == 0:
-                self.path.unlink(missing_ok=True)
             return
         self._mux(self._stream.encode(None))
         if self._sound:
