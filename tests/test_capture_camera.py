@@ -21,6 +21,7 @@ from avatar.tools import clock
 class Plug:
     """What is plugged in, and how it behaves: read by all the stand-in's captures."""
 
+    system: str = "v4l2"
     cameras: dict[int, str] = field(default_factory=lambda: {0: "HD Webcam", 2: "USB Camera"})
     busy: bool = False
     """Opens, but gives no picture, as V4L2 does when another program streams."""
@@ -34,7 +35,7 @@ class Plug:
     reads: int = 0
 
     def list(self) -> list[CameraInfo]:
-        return [CameraInfo(index, name, "v4l2") for index, name in sorted(self.cameras.items())]
+        return [CameraInfo(index, name, self.system) for index, name in sorted(self.cameras.items())]
 
     def capture(self, index: int, backend: int) -> StandInCapture:
         self.opened.append((index, backend))
@@ -219,6 +220,13 @@ def test_a_missing_camera_is_one_line_that_says_what_there_is(plug: Plug) -> Non
     refused(plug, "Logitech", "there is no camera 'Logitech'; no camera was found")
 
 
+@pytest.mark.parametrize("source", ["", " ", "/dev/video", "99999999999999", "9" * 5000, 2**31, -1])
+def test_what_names_no_camera_switches_none_on(plug: Plug, source: int | str) -> None:
+    del plug.cameras[2]
+    refused(plug, source, "there is no camera '.*'; found: 0")
+    assert plug.opened == []
+
+
 def test_a_busy_camera(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     plug.busy = True
     monkeypatch.setattr("os.path.exists", lambda path: True)
@@ -288,13 +296,33 @@ def test_of_two_alike_the_same_one_is_taken(plug: Plug) -> None:
     assert plug.opened[-1][0] == 2
 
 
-def test_another_camera_is_not_taken_in_its_place(plug: Plug) -> None:
-    camera = plug.open(0)
+def test_a_twin_is_not_taken_for_the_one_that_was_lost(plug: Plug) -> None:
+    plug.cameras = {1: "USB Camera", 2: "USB Camera"}
+    camera = plug.open(2)
+    del plug.cameras[2]
+    with pytest.raises(CameraLostError):
+        camera()
+    with pytest.raises(CameraError, match="USB Camera is not back"):
+        camera.reopen()
+    plug.cameras[3] = "USB Camera"
+    camera.reopen()
+    assert [index for index, _ in plug.opened] == [2, 3]
+
+
+@pytest.mark.parametrize("system", ["v4l2", "avfoundation", "dshow"])
+@pytest.mark.parametrize("source", [0, "HD Webcam"])
+def test_another_camera_is_not_taken_in_its_place(plug: Plug, system: str, source: int | str) -> None:
+    plug.system = system
+    camera = plug.open(source)
     plug.cameras = {0: "Room Camera"}
     with pytest.raises(CameraLostError):
         camera()
     with pytest.raises(CameraError, match=r"HD Webcam is not back; found: 0 \(Room Camera\)"):
         camera.reopen()
+    assert len(plug.opened) == 1, "the other one was switched on"
+    plug.cameras[5] = "HD Webcam"
+    camera.reopen()
+    assert plug.opened[-1][0] == 5
 
 
 def test_back_but_not_ready(plug: Plug) -> None:
@@ -331,6 +359,34 @@ def test_close_does_not_hang_on_a_driver_that_hangs() -> None:
     let_go.set()
     reader.join(5)
     assert not reader.is_alive()
+    assert plug.released == 1
+    assert camera() is None
+
+
+def test_closed_stays_closed(plug: Plug) -> None:
+    camera = plug.open(0)
+    camera.close()
+    camera.reopen()
+    assert camera() is None
+    assert (len(plug.opened), plug.released) == (1, 1)
+
+
+def test_closed_while_it_is_opened_again(plug: Plug) -> None:
+    """Opening takes seconds; who closes meanwhile must find no camera on afterwards."""
+    camera = plug.open(0)
+    plug.busy = True
+    with pytest.raises(CameraLostError):
+        camera()
+    plug.busy = False
+
+    def opened_slowly(index: int, backend: int) -> StandInCapture:
+        camera.close()
+        return plug.capture(index, backend)
+
+    camera._open_capture = opened_slowly
+    camera.reopen()
+    assert len(plug.opened) == plug.released == 2
+    assert camera() is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev is a matter of Linux")

@@ -34,6 +34,8 @@ LOST_S = 1.0
 FIRST_PICTURE_S = 5.0
 """How long a camera may take to give its first picture."""
 _RETRY_S = 0.02
+_DIGITS_MAX = 9
+"""Longer numbers are no index, and OpenCV would stumble over them."""
 _MANY_PIXELS = 1280 * 720
 
 
@@ -87,7 +89,9 @@ class Camera:
         self._wanted_size, self._wanted_fps = size, fps
         self._open_capture, self._cameras = open_capture, cameras
         self._lock = threading.Lock()
+        self._closed = False
         self._info: CameraInfo | None = None
+        self._twins: frozenset[int] = frozenset()
         self._frames = 0
         self.name = ""
         self.fps = fps or 30.0
@@ -104,9 +108,11 @@ class Camera:
             if self._capture is None:
                 return None
             found = _read(self._capture, LOST_S)
+            if found is None or self._closed:
+                self._release()
+            if self._closed:
+                return None
             if found is None:
-                self._capture.release()
-                self._capture = None
                 raise CameraLostError(f"{self.name} gives no pictures any more, was it unplugged?")
         rgb, captured_ns = found
         self.size = (rgb.shape[1], rgb.shape[0])
@@ -116,24 +122,41 @@ class Camera:
     def reopen(self) -> None:
         """Take the camera up again after it was lost; it may have another index now. Numbers go on.
 
+        Never another camera, which may look elsewhere, and none at all once this was closed.
+
         Raises:
             CameraError: it is not back yet.
         """
-        self.close()
-        self._capture = self._open()
+        with self._lock:
+            self._release()
+        if self._closed:
+            return
+        capture = self._open()
+        with self._lock:
+            self._capture = capture
+            if self._closed:  # while it was being opened
+                self._release()
 
     def close(self) -> None:
-        """Release the device. A driver that hangs in a read keeps it: waiting for it would hang as well."""
+        """Release the device, for good.
+
+        A driver that hangs in a read is not waited for: the reader releases the device when it comes back.
+        """
+        self._closed = True
         if self._lock.acquire(timeout=LOST_S + 0.5):
             try:
-                capture, self._capture = self._capture, None
-                if capture is not None:
-                    capture.release()
+                self._release()
             finally:
                 self._lock.release()
 
+    def _release(self) -> None:
+        """Let go of the device; the lock is held."""
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.release()
+
     def _open(self) -> Capture:
-        index, self._info = self._find()
+        index = self._find()
         self.name = self._info.name if self._info else f"camera {index}"
         capture = self._open_capture(index, BACKENDS[self._backend])
         found = None
@@ -148,15 +171,24 @@ class Camera:
         self.fps = told if 1 <= told <= 240 else self._wanted_fps or 30.0
         return capture
 
-    def _find(self) -> tuple[int, CameraInfo | None]:
-        """Index of the camera, and what is known of it."""
+    def _find(self) -> int:
+        """Index of the camera; keeps what is known of it, once its name is known."""
         known = list(self._cameras())
-        if self._info is not None and self._info.backend == "v4l2":
-            return _again(self._info, known)
+        if self._info is not None:
+            self._info = _again(self._info, self._twins, known)
+            return self._info.index
         text = str(self._source).strip().removeprefix("/dev/video")
-        if text.isdecimal():
-            return int(text), next((camera for camera in known if camera.index == int(text)), None)
-        return _by_name(text, known)
+        if text.isdecimal() and len(text) <= _DIGITS_MAX:
+            index = int(text)
+            self._info = next((camera for camera in known if camera.index == index), None)
+        else:
+            self._info = _by_name(text, known)
+            index = self._info.index
+        if self._info is not None:
+            self._twins = frozenset(
+                camera.index for camera in known if camera.name == self._info.name and camera.index != index
+            )
+        return index
 
     def _ask_for(self, capture: Capture) -> None:
         """Pass on the wishes. The order matters: the format limits the sizes, the size limits the rates."""
@@ -209,25 +241,30 @@ def _to_rgb(picture: Any) -> U8:
     return rgb
 
 
-def _again(info: CameraInfo, known: Sequence[CameraInfo]) -> tuple[int, CameraInfo]:
-    """The camera that was lost, wherever it is now: never another one, which may look elsewhere."""
+def _again(info: CameraInfo, twins: frozenset[int], known: Sequence[CameraInfo]) -> CameraInfo:
+    """The camera that was lost, wherever it is now.
+
+    Args:
+        info: as it was.
+        twins: indexes of other cameras that had the same name then.
+        known: what there is now.
+    """
     same = [camera for camera in known if camera.name == info.name]
-    if not same:
+    if len(same) <= len(twins):
         raise CameraError(f"{info.name} is not back; {_there_is(known)}")
-    best = min(same, key=lambda camera: (camera.index != info.index, camera.index))
-    return best.index, best
+    return min(same, key=lambda camera: (camera.index != info.index, camera.index in twins, camera.index))
 
 
-def _by_name(text: str, known: Sequence[CameraInfo]) -> tuple[int, CameraInfo]:
+def _by_name(text: str, known: Sequence[CameraInfo]) -> CameraInfo:
     wanted = text.casefold()
     fitting = [camera for camera in known if camera.name.casefold() == wanted]
-    if not fitting:
+    if not fitting and wanted:
         fitting = [camera for camera in known if wanted in camera.name.casefold()]
     if len(fitting) > 1:
         raise CameraError(f"several cameras are called {text!r}, choose a number; {_there_is(known)}")
     if not fitting:
         raise CameraError(f"there is no camera {text!r}; {_there_is(known)}")
-    return fitting[0].index, fitting[0]
+    return fitting[0]
 
 
 def _there_is(known: Sequence[CameraInfo]) -> str:
