@@ -204,6 +204,17 @@ def test_a_truncated_picture(tmp_path: Path, suffix: str) -> None:
     refused(path, "cannot be read|is not a picture")
 
 
+def test_a_damaged_avif(tmp_path: Path) -> None:
+    """Its decoder tells of damage with an error of another kind."""
+    path = tmp_path / "x.avif"
+    quarters().save(path)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start:] = bytes(len(data) - start)
+    path.write_bytes(data)
+    refused(path, "cannot be read")
+
+
 def png_claiming(path: Path, width: int, height: int) -> None:
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", len(head)) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))

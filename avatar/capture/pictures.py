@@ -45,7 +45,7 @@ def read_picture(path: str | Path) -> U8:
         raise PictureError(f"{path}: the picture is huge, at most 64 megapixels are read") from None
     except UnidentifiedImageError:
         raise PictureError(f"{path}: is not a picture this program can read, try JPEG or PNG") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except Exception as error:  # what decoders raise over a damaged file has no end
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PictureError(f"{path}: the picture cannot be read: {reason}") from error
 

@@ -51,8 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0 done; 1 an error, told in one line on stderr; 2 a command line that makes no sense (argparse exits);
-    130 Ctrl-C.
+    0 done; 1 an error, told in one line on stderr, also one of the program itself; 2 a command line that
+    makes no sense (argparse exits); 130 Ctrl-C.
     """
     arguments = build_parser().parse_args(argv)
     _start_log(verbose=arguments.verbose)
@@ -67,11 +67,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (AvatarError, ImportError, OSError) as error:
+    except Exception as error:
         if arguments.verbose:
             traceback.print_exc()
-        print(f"avatar: error: {_one_line(error)}", file=sys.stderr)
+        print(f"avatar: {_told(error, verbose=arguments.verbose)}", file=sys.stderr)
         return 1
+
+
+def _told(error: Exception, *, verbose: bool) -> str:
+    if isinstance(error, AvatarError | ImportError | OSError):
+        return f"error: {_one_line(error)}"
+    hint = "" if verbose else " (--verbose shows where)"
+    return f"internal error: {type(error).__name__}: {_one_line(error)}{hint}"
 
 
 def _one_line(error: Exception) -> str:

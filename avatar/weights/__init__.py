@@ -165,11 +165,6 @@ def resolve(name: str, *, offline: bool = False, progress: Progress | None = Non
     return _fetch(entry, path, progress or _log.info)
 
 
-def fetch_all(progress: Progress | None = None) -> list[Path]:
-    """Resolve every file of the manifest, so that nothing is fetched later; raises as `resolve` does."""
-    return [resolve(name, progress=progress) for name in manifest()]
-
-
 def _checked(entry: Entry, path: Path) -> Path:
     try:
         _check(entry, path.read_bytes(), str(path))

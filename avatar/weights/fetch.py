@@ -6,6 +6,7 @@ Nothing here judges what comes: the caller knows the hash.
 from __future__ import annotations
 
 import importlib.util
+import lzma
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from urllib.request import Request
 
 PIP_TIMEOUT_S = 900
 ADDRESS_TIMEOUT_S = 30
+_UNPACKING = (zlib.error, lzma.LZMAError)
 
 
 class FetchError(Exception):
@@ -53,7 +55,8 @@ def download_wheel(requirement: str, folder: Path) -> Path:
 
 def _pip_command() -> list[str]:
     if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
+        # -P: a pip.py in the folder where the program was started is not pip
+        return [sys.executable, "-P", "-m", "pip"]
     # Environments made by uv have no pip of their own, but uv can run one.
     if uv := shutil.which("uv"):
         return [uv, "tool", "run", "pip"]
@@ -72,7 +75,8 @@ def read_member(wheel: Path, member: str, *, limit: int) -> bytes:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
             return source.read(limit)
-    except (zipfile.BadZipFile, zlib.error, KeyError) as error:
+    except (zipfile.BadZipFile, KeyError, RuntimeError, EOFError, OSError, *_UNPACKING) as error:
+        # RuntimeError: encrypted, or packed in a way that is not known here
         raise FetchError(f"{member} cannot be taken out of {wheel.name} ({error})") from None
 
 
