@@ -73,7 +73,17 @@ def astronaut_identity(astronaut: U8, face_landmarker_path: Path, selfie_segment
     from avatar.pipeline import enroll_picture
 
     identity = enroll_picture(astronaut, name="astronaut")
-    for field in ("picture", "texture", "alpha", "plate", "landmarks", "neutral", "blendshapes", "pose"):
+    for field in (
+        "picture",
+        "texture",
+        "alpha",
+        "head",
+        "plate",
+        "landmarks",
+        "neutral",
+        "blendshapes",
+        "pose",
+    ):
         getattr(identity, field).flags.writeable = False
     return identity
 

@@ -7,6 +7,7 @@ import numpy as np
 from avatar.records import F32, Face, Identity, Motion, Observation
 from avatar.retarget import Retargeter
 from avatar.retarget.retarget import MotionMode
+from avatar.tools.facemesh import EYES, MOUTH
 
 PERIOD_NS = 33_333_333
 SMILE = {"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9, "jawOpen": 0.4}
@@ -38,3 +39,9 @@ def jump(one: Motion, other: Motion) -> float:
 def off(motion: Motion, landmarks: F32) -> float:
     """The farthest that a landmark is off, pixels of a 256 crop."""
     return float(np.linalg.norm(motion.landmarks - landmarks, axis=1).max() / PX)
+
+
+def assert_never_crossed(motion: Motion) -> None:
+    for opening in (*EYES, MOUTH):
+        upper, lower = (motion.landmarks[[pair[i] for pair in opening.pairs], 1] for i in (0, 1))
+        assert (lower - upper).min() > -1e-5

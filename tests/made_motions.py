@@ -7,7 +7,7 @@ import numpy as np
 from made_people import Vector
 from numpy.typing import NDArray
 
-from avatar.records import F32, Identity, Motion
+from avatar.records import F32, U8, Identity, Motion
 from avatar.tools.facemesh import CHIN, EYES, MOUTH, OVAL
 from avatar.tools.geometry import rotation_from_vector
 from avatar.tools.outlines import fill_ring, smooth_ring
@@ -67,3 +67,12 @@ def hair(identity: Identity, side: int) -> Mask:
     person = resized(identity.alpha, side) > 250
     above = np.arange(side)[:, None] < identity.landmarks[CHIN, 1] * side
     return np.asarray(person & above & ~inside(rings(identity.landmarks, side)["face"], side), bool)
+
+
+def difference(one: U8, other: U8, where: Mask) -> float:
+    """Mean over the marked pixels, levels."""
+    return float(np.abs(one[where].astype(int) - other[where]).mean())
+
+
+def changed(motion: Motion, landmarks: F32, blink_: tuple[float, float] = (0, 0)) -> Motion:
+    return Motion(landmarks, motion.head, np.array(blink_, np.float32), motion.jaw_open)

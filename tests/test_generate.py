@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from made_motions import inside, rigid, rings
-from made_people import blink, made_face, made_identity
+from made_people import Vector, blink, made_face, made_identity
 
 from avatar.generate import WarpGenerator
 from avatar.pipeline import CROP_MAX, Renderer, crop_faces
@@ -141,6 +141,18 @@ def test_teeth_move_with_the_head(astronaut_identity: Identity) -> None:
     )
     assert np.abs(two[within].astype(int) - moved[within]).mean() < 3
     assert np.abs(two[within].astype(int) - one[within]).mean() > 30
+
+
+@pytest.mark.parametrize("turn", [(0, 0.3, 0), (0, -0.3, 0), (0.25, 0, 0)])
+def test_teeth_stay_behind_the_lips_of_a_turned_head(astronaut_identity: Identity, turn: Vector) -> None:
+    """They turn about the middle of the head, at the depth of the mouth."""
+    generate, places = WarpGenerator(astronaut_identity, 512), []
+    for motion in (rigid(astronaut_identity), rigid(astronaut_identity, turn=turn)):
+        rgb = generate(flat_warped(512, 255, tone=120), motion).rgb
+        mouth = rings(motion.landmarks, 512)["mouth"]
+        rows, columns = np.nonzero((rgb.min(axis=2) > 170) & inside(mouth, 512))
+        places.append((columns.mean() - mouth[:, 0].mean(), rows.mean() - mouth[:, 1].mean()))
+    np.testing.assert_allclose(places[1], places[0], atol=0.8)
 
 
 def test_nothing_is_shared_between_calls(astronaut_identity: Identity) -> None:

@@ -47,6 +47,17 @@ def test_a_border_without_knowledge_is_continued() -> None:
     assert membrane(colour, known) == pytest.approx(100, abs=1)
 
 
+def test_the_filling_is_smooth() -> None:
+    """Between two known rims at other tones it goes over evenly, without the steps of the coarse levels."""
+    colour = np.zeros((40, 64, 3), np.float32)
+    colour[:, 50:] = 100
+    known = np.zeros((40, 64), np.float32)
+    known[:, :14] = known[:, 50:] = 1
+    row = membrane(colour, known)[20, 13:51, 0]
+    np.testing.assert_allclose(row, np.linspace(0, 100, len(row)), atol=6)
+    assert np.abs(np.diff(row, 2)).max() < 1.5
+
+
 def test_where_nothing_is_known_there_are_still_numbers() -> None:
     assert np.isfinite(membrane(np.full((30, 20, 3), 7, np.float32), np.zeros((30, 20), np.float32))).all()
 

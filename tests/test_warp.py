@@ -5,14 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from made_motions import Mask, as_pixels, hair, inside, rigid, rings, skin
+from made_motions import Mask, as_pixels, changed, difference, hair, inside, rigid, rings, skin
 from made_people import Vector, blink, made_face, made_identity
 from numpy.typing import NDArray
 
 from avatar.generate import WarpGenerator
 from avatar.records import F32, U8, Identity, Motion, Observation, Warped
 from avatar.retarget import Retargeter
-from avatar.tools.facemesh import EYES, IRISES, MOUTH, OVAL, face_model
+from avatar.tools.facemesh import EYES, IRISES, OVAL, face_model
 from avatar.tools.geometry import fit_similarity, vector_from_rotation
 from avatar.tools.scaling import resized
 from avatar.track import FaceFinder
@@ -37,15 +37,6 @@ def warper(astronaut_identity: Identity) -> Warper:
 @pytest.fixture(scope="module")
 def texture(astronaut_identity: Identity) -> U8:
     return resized(astronaut_identity.texture, 512)
-
-
-def difference(one: U8, other: U8, where: Mask) -> float:
-    """Mean over the marked pixels, levels."""
-    return float(np.abs(one[where].astype(int) - other[where]).mean())
-
-
-def changed(motion: Motion, landmarks: F32, blink_: tuple[float, float] = (0, 0)) -> Motion:
-    return Motion(landmarks, motion.head, np.array(blink_, np.float32), motion.jaw_open)
 
 
 def border(picture: NDArray[np.uint8]) -> NDArray[np.int_]:
@@ -130,9 +121,12 @@ def test_the_landmarker_sees_the_turn(astronaut_identity: Identity, turn: Vector
     np.testing.assert_allclose(found, turn, atol=0.09)
 
 
-@pytest.mark.parametrize("expression", [{"jawOpen": 0.6}, {"mouthPucker": 0.8}, {"browInnerUp": 1.0}])
+@pytest.mark.parametrize(
+    ("expression", "most"),
+    [({"jawOpen": 0.6}, 1.0), ({"mouthPucker": 0.8}, 1.0), ({"browInnerUp": 1.0}, 0.42)],
+)
 def test_each_landmark_carries_its_pixel(
-    astronaut_identity: Identity, warper: Warper, texture: U8, expression: dict[str, float]
+    astronaut_identity: Identity, warper: Warper, texture: U8, expression: dict[str, float], most: float
 ) -> None:
     """The colour at a moved landmark is the colour at the landmark."""
     retarget = Retargeter(astronaut_identity, smoothing=0)
@@ -145,7 +139,7 @@ def test_each_landmark_carries_its_pixel(
     places = (motion.landmarks[:468, :2] * 512 - np.float32(0.5))[inner]
     own = sampled(texture, own_places[inner])
     off = np.abs(sampled(person, places) - own).mean()
-    assert off < 4
+    assert off < most, "levels; a flow of coarse cells alone has half as much again at the brows"
     assert np.abs(sampled(texture, places) - own).mean() > 2 * off, "the test would see a still face"
 
 
@@ -186,93 +180,6 @@ def test_the_wall_far_from_the_head_is_the_plate(astronaut_identity: Identity, s
     assert wall.mean() > 0.25
     rgb = generate(warper(motion), motion).rgb
     np.testing.assert_array_equal(rgb[wall], plate[wall])
-
-
-# Lips, lids, irises
-
-
-@pytest.fixture(scope="module")
-def acted(astronaut_identity: Identity) -> dict[str, Motion]:
-    """Her face at rest, and with lids and lips shut."""
-    retarget = Retargeter(astronaut_identity, smoothing=0)
-    rest = made_face()
-    retarget.prepare([rest])
-    shut = made_face()
-    for opening in (*EYES, MOUTH):
-        for upper, lower in opening.pairs:
-            shut.landmarks[[upper, lower]] = (shut.landmarks[upper] + shut.landmarks[lower]) / 2
-    return {name: retarget(Observation(face, 0, 0)) for name, face in (("rest", rest), ("shut", shut))}
-
-
-def whiteness(picture: U8, landmarks: F32, opening: str) -> float:
-    """Of the whitest pixels within an opening and just around it: the least of their colours, levels."""
-    side = picture.shape[0]
-    within = inside(rings(landmarks, side)[opening], side, grown=max(1, side // 170))
-    return float(np.percentile(picture[within].min(axis=1), 95))
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_shut_lips_hide_the_teeth(astronaut_identity: Identity, acted: dict[str, Motion], side: int) -> None:
-    warper, generate = Warper(astronaut_identity, side), WarpGenerator(astronaut_identity, side)
-    texture = resized(astronaut_identity.texture, side)
-    smiling = rigid(astronaut_identity)
-    assert whiteness(texture, astronaut_identity.landmarks, "mouth") > 200
-    assert whiteness(generate(warper(smiling), smiling).rgb, smiling.landmarks, "mouth") > 185
-    shut = acted["shut"]
-    assert whiteness(generate(warper(shut), shut).rgb, shut.landmarks, "mouth") < 165
-    lips = inside(rings(astronaut_identity.landmarks, side)["mouth"], side)
-    at_rest = warper(smiling).person[lips]
-    assert np.percentile(at_rest.min(axis=1), 95) < 165, "the warp itself carries no teeth along"
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_shut_lids_show_no_white_and_no_pupil(
-    astronaut_identity: Identity, acted: dict[str, Motion], side: int
-) -> None:
-    warper = Warper(astronaut_identity, side)
-    open_, shut = warper(acted["rest"]).person, warper(acted["shut"]).person
-    for eye in ("right eye", "left eye"):
-        ring = rings(acted["rest"].landmarks, side)[eye]
-        within = inside(ring, side, grown=-1)
-        assert grey_share(open_[within]) > 0.4 and np.percentile(open_[within].sum(axis=1), 3) < 150
-        assert grey_share(shut[within]) < 0.15, "the white of an eye has less colour than skin"
-        above = within & (np.arange(side)[:, None] < ring[:, 1].mean() - 0.004 * side)
-        assert np.percentile(shut[above].sum(axis=1), 3) > 280, "only the line of the lashes is dark"
-
-
-def grey_share(pixels: U8) -> float:
-    """How many of (N, 3) pixels are bright and nearly without colour."""
-    colour = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
-    return float(((colour < 50) & (pixels.min(axis=1) > 100)).mean())
-
-
-def test_one_shut_eye_leaves_the_other(
-    astronaut_identity: Identity, warper: Warper, acted: dict[str, Motion]
-) -> None:
-    landmarks = acted["rest"].landmarks.copy()
-    for upper, lower in EYES[0].pairs:
-        landmarks[upper] = landmarks[lower]
-    person = warper(changed(acted["rest"], landmarks, (1, 0))).person
-    rest = warper(acted["rest"]).person
-    outlines = rings(acted["rest"].landmarks, 512)
-    assert difference(person, rest, inside(outlines["left eye"], 512, grown=3)) < 0.5
-    assert difference(person, rest, inside(outlines["right eye"], 512, grown=-1)) > 25
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_irises_move_with_the_gaze(astronaut_identity: Identity, side: int) -> None:
-    warper = Warper(astronaut_identity, side)
-    for number, eye in enumerate(("right eye", "left eye")):
-        within = inside(rings(astronaut_identity.landmarks, side)[eye], side)
-        found = []
-        for step in (-0.008, 0.0, 0.008):
-            landmarks = astronaut_identity.landmarks.copy()
-            landmarks[list(IRISES[number]), 0] += step
-            person = warper(changed(rigid(astronaut_identity), landmarks)).person
-            dark = np.clip(110 - person.astype(np.float32).mean(axis=2), 0, None) * within
-            found.append(float((dark * np.arange(side)).sum() / dark.sum()))
-        moved = np.diff(found) / (0.008 * side)
-        assert (moved > 0.75).all() and (moved < 1.15).all(), moved
 
 
 # Whatever comes
