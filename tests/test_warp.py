@@ -244,3 +244,23 @@ def box_of_eyes(identity: Identity, side: int) -> tuple[slice, slice]:
     points = identity.landmarks[[*EYES[0].ring, *EYES[1].ring], :2] * side
     low, high = points.min(axis=0).astype(int) - side // 50, points.max(axis=0).astype(int) + side // 50
     return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def test_the_edge_of_a_turned_head_is_soft(
+    astronaut_identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One side hides the other in whole cells of the flow; the steps of that edge are blurred away."""
+    turned = rigid(astronaut_identity, turn=(0, 0.4, 0))
+    soft = Warper(astronaut_identity, 683)(turned)
+    softened: list[int] = []
+
+    def leave(picture: U8, where: F32) -> None:
+        softened.append(int((where > 0).sum()))
+
+    monkeypatch.setattr("avatar.warp.warp._soften", leave)
+    hard = Warper(astronaut_identity, 683)(turned)
+    assert softened and 100 < softened[0] < 0.2 * 683**2, "a line along the far cheek, not an area"
+    changed_pixels = (soft.person != hard.person).any(axis=2)
+    assert 100 < changed_pixels.sum() <= softened[0]
+    Warper(astronaut_identity, 683)(rigid(astronaut_identity))
+    assert len(softened) == 1, "nothing is torn at rest"

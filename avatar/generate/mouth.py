@@ -7,13 +7,17 @@ import numpy as np
 
 from avatar.records import F32, U8, Identity, Motion
 from avatar.tools.facemesh import CHIN, FOREHEAD, MOUTH, OUTER_LIPS, OVAL
-from avatar.tools.outlines import Box, box_around, fill_ring, gap, smooth_ring
+from avatar.tools.outlines import PARTED, Box, box_around, fill_ring, gap, smooth_ring
 from avatar.tools.scaling import resized
 
 SHUT = 0.012
 """Lips parted less than this, in parts of the mouth's width, are shut."""
-SHOWS_TEETH = 0.05
-"""Lips of the portrait parted more than this show something worth keeping."""
+LINE_GONE = 0.05
+"""The painted line of shut lips is gone when they are parted this much, in the same parts."""
+LINE_TONE = 0.45
+"""Brightness of that line against the lips."""
+LINE_WIDTH = 1 / 30
+"""Its width in the middle, in parts of the mouth's width."""
 DEPTH_TONE = 0.2
 """Brightness of the inner mouth against the lips."""
 TEETH_WIDTH = 0.46
@@ -22,8 +26,10 @@ MOUTH_MIN = 0.3
 """A mouth drawn together hides a jaw at least this wide, in heights of the face."""
 TEETH_LOW = 0.045
 """How far the upper teeth reach below the line of the shut lips, in the middle, in the same parts."""
-TEETH_TONE = 0.85
-"""Brightness of painted teeth against the brighter parts of the face: they lie in the lips' shadow."""
+TEETH_TONE = 1.0
+"""Brightness of painted teeth against the brighter parts of the face,"""
+SHADOW = 0.25
+"""and what of it is left at the lips, in whose shadow they lie."""
 INCISOR = 0.105
 """Width of one front tooth, in parts of the mouth's width."""
 
@@ -51,7 +57,9 @@ class InnerMouth:
         patch = np.ascontiguousarray(box.of(texture))
         tone = patch[skin > 200].mean(axis=0) if (skin > 200).any() else np.array([150, 90, 85])
         self._dark = (tone * DEPTH_TONE * (1.0, 0.75, 0.75)).astype(np.float32)
-        if gap(identity.landmarks, MOUTH) > SHOWS_TEETH:
+        self._line = (tone * LINE_TONE).astype(np.float32)
+        self._parted = gap(identity.landmarks, MOUTH) > PARTED
+        if self._parted:
             keep = cv2.GaussianBlur(cv2.erode(inside, np.ones((3, 3), np.uint8)), (0, 0), self._soft)
             self._teeth = np.dstack([patch, keep]).astype(np.uint8)
         else:
@@ -61,7 +69,10 @@ class InnerMouth:
 
     def draw(self, picture: U8, motion: Motion) -> None:
         """Draw into `picture` (side, side, 3) what `motion` opens, in place."""
-        if gap(motion.landmarks, MOUTH) < SHUT:
+        parted = gap(motion.landmarks, MOUTH)
+        if self._parted and parted < LINE_GONE:
+            self._draw_line(picture, motion, 1 - parted / LINE_GONE)
+        if parted < SHUT:
             return
         points = motion.landmarks[self._ring, :2] * self._side - np.float32(0.5)
         rim = smooth_ring(points)
@@ -73,9 +84,31 @@ class InnerMouth:
         shown = self._placed(self._teeth, motion, corner, box)
         cover = shown[..., 3:].astype(np.float32) / 255
         inner = self._dark + cover * (shown[..., :3] - self._dark)
+        if not self._parted:
+            light = cv2.GaussianBlur(mask, (0, 0), max(0.15 * box.size[1], 0.8))[..., None]
+            inner = inner * (SHADOW + (1 - SHADOW) / 255 * light)
         part = box.of(picture)
         show = mask[..., None].astype(np.float32) / 255
         part[:] = part + show * (inner - part) + 0.5
+
+    def _draw_line(self, picture: U8, motion: Motion, cover: float) -> None:
+        """The line where the lips meet; a picture of parted lips has none."""
+        upper, lower = (
+            motion.landmarks[list(rim), :2] * self._side - np.float32(0.5)
+            for rim in (MOUTH.upper, MOUTH.lower)
+        )
+        middle = (upper + lower) / 2
+        thick = np.zeros_like(middle)
+        swell = np.sin(np.linspace(0, np.pi, len(middle), dtype=np.float32))
+        thick[:, 1] = swell * LINE_WIDTH / 2 * np.linalg.norm(middle[-1] - middle[0])
+        ring = smooth_ring(np.concatenate([middle - thick, (middle + thick)[-2:0:-1]]))
+        box = box_around(ring, self._side, margin=3)
+        if box is None:
+            return
+        mask = fill_ring(ring - np.array([box.left, box.top], np.float32), box.size)
+        share = cv2.GaussianBlur(mask, (0, 0), self._soft)[..., None] * np.float32(cover / 255)
+        part = box.of(picture)
+        part[:] = part + share * (self._line - part) + 0.5
 
     def _placed(self, patch: U8, motion: Motion, corner: F32, box: Box) -> U8:
         """The patch where the head has taken it."""
@@ -108,7 +141,7 @@ def painted_teeth(size: tuple[int, int], corners: F32, width: float, enamel: F32
     soft = 0.02
     cover = np.clip((TEETH_LOW * (1 - 1.2 * bow) - down) / soft, 0, 1) * np.clip((1 - bow) / 0.3, 0, 1)
     gaps = np.abs((across / INCISOR + 0.5) % 1 - 0.5)  # 0 between two teeth
-    shade = (1 - 0.5 * bow) * (0.93 + 0.07 * np.clip(gaps / 0.2, 0, 1))
+    shade = (1 - 0.6 * bow) * (0.95 + 0.05 * np.clip(gaps / 0.25, 0, 1))
     colour = enamel * shade[..., None]
     return np.dstack([np.clip(colour, 0, 255), cover * 255]).astype(np.uint8)
 
@@ -120,4 +153,4 @@ def _enamel(identity: Identity) -> F32:
     face = identity.texture[fill_ring(outline, (side, side)) > 200].astype(np.float32)
     bright = np.percentile(face, 80, axis=0) if len(face) else np.array([200.0, 190.0, 180.0])
     grey = bright.mean()
-    return np.asarray(TEETH_TONE * (0.35 * grey + 0.65 * bright), np.float32)
+    return np.asarray(TEETH_TONE * (0.3 * grey + 0.7 * bright), np.float32)

@@ -13,8 +13,12 @@ EYE_REACH = 0.22
 MOUTH_REACH = 0.75
 RATIO_MIN, RATIO_MAX = 0.6, 1.6
 
-LID_SHUT, LID_FREE = 0.2, 0.5
-"""Lids open less than the first part of their rest are shut; more than the second are as they are."""
+LID_SHUT, LID_FREE = 0.27, 0.55
+"""Lids open less than the first part of their rest are shut; more than the second are as they are.
+
+Of 111 blinking eyes of 83 people, half were seen to close to 0.05 of their rest and nine in ten to 0.31; of
+eyes that do not blink one in a hundred is less open than 0.76.
+"""
 LID_WIDE = 1.3
 """Lids never open wider than this part of their rest: there is no more eye to show."""
 LIPS_SHUT, LIPS_FREE = 0.035, 0.085

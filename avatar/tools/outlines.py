@@ -15,6 +15,9 @@ from avatar.tools.facemesh import Opening
 
 _Number = TypeVar("_Number", np.uint8, np.float32)
 
+PARTED = 0.05
+"""Lips of a portrait parted more than this (see `gap`) show an inner mouth; others show their own line."""
+
 SUPERSAMPLE = 4
 """Points of a smoothed line per landmark."""
 

@@ -19,6 +19,10 @@ LASH_COVER = 0.85
 """How dense the line of the lashes is on a shut eye."""
 LASHES = 1 / 9
 """How far lashes reach around the opening, in parts of the eye's width."""
+SOCKET = 0.2
+"""How far around the opening the skin is too dark to make a lid of, in the same parts."""
+CHEEK = 3.0
+"""How much more the skin under the eye counts for the lid's colour than that above it."""
 GROWN = 1.12
 """The iris is taken out this much larger than it is, so that no dark rim stays in the white."""
 MARGIN = 0.6
@@ -114,16 +118,24 @@ def _blend(below: U8, above: U8, cover: U8 | F32) -> None:
 
 def _lid(patch: U8, opening: U8, width: float) -> tuple[U8, U8]:
     """A closed lid (side, side, 4) made of the skin around the eye, and the tone of the lashes (3,)."""
-    reach = max(1, round(LASHES * width))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    hole = cv2.dilate(np.where(opening > 60, 255, 0).astype(np.uint8), kernel)
-    skin = cv2.GaussianBlur(cv2.inpaint(patch, hole, 3, cv2.INPAINT_TELEA), (0, 0), max(1.0, reach / 2))
-    cover = cv2.GaussianBlur(hole, (0, 0), max(0.8, reach / 2))
-    rim = patch[(hole > 0) & (opening < 60)]
-    if not len(rim):
-        return np.dstack([skin, cover]), np.full(3, 60, np.uint8)
-    dark = rim[np.argsort(rim.sum(axis=1))[: max(1, len(rim) // 6)]].mean(axis=0)
-    return np.dstack([skin, cover]), dark.astype(np.uint8)
+    shown = np.where(opening > 60, 255, 0).astype(np.uint8)
+    hole = cv2.dilate(shown, _ellipse(SOCKET * width))
+    rows = np.flatnonzero(shown.any(axis=1))
+    middle = float(rows.mean()) if len(rows) else opening.shape[0] / 2
+    under = np.arange(opening.shape[0], dtype=np.float32)[:, None] > middle
+    known = np.where(hole > 0, 0, np.where(under, 1, 1 / CHEEK)).astype(np.float32)
+    skin = membrane(patch.astype(np.float32), known)
+    soft = max(0.8, SOCKET * width / 3)
+    cover = cv2.GaussianBlur(cv2.erode(hole, _ellipse(soft)), (0, 0), soft)
+    rim = patch[(cv2.dilate(shown, _ellipse(LASHES * width)) > 0) & (shown == 0)]
+    dark = rim[np.argsort(rim.sum(axis=1))[: max(1, len(rim) // 6)]].mean(axis=0) if len(rim) else 60.0
+    lid = np.dstack([np.clip(skin + 0.5, 0, 255), cover]).astype(np.uint8)
+    return lid, np.broadcast_to(np.asarray(dark), 3).astype(np.uint8)
+
+
+def _ellipse(radius: float) -> U8:
+    size = 2 * max(1, round(radius)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
 def _cut(texture: U8, at: NDArray[np.int_], side: int) -> U8:

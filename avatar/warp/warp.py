@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from avatar.records import F32, Identity, Motion, Warped
+from avatar.records import F32, U8, Identity, Motion, Warped
 from avatar.tools.facemesh import OVAL
 from avatar.tools.outlines import Box
 from avatar.tools.scaling import resized
@@ -20,6 +20,9 @@ FINE = 160
 """About so many along the face alone, where lids and lips meet and one cheek hides behind the other side."""
 FACE_MARGIN = 0.06
 """Room around the face in the fine part, in heights of the face."""
+
+_TORN = 6.0
+"""Neighbouring cells that come from this many cells apart in the portrait lie on two sides of a tear."""
 
 _LOW, _SPAN = 0.5, 2.0
 """Crop units -0.5..1.5 are carried through the rasteriser as 0..1."""
@@ -53,8 +56,13 @@ class Warper:
         """Move the person."""
         points = self._mesh(motion)
         self._carried[:, 2] = self._confidence(points)
-        (columns, rows), confidence = self._flow(points)
-        moved = cv2.remap(self._texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        (columns, rows), confidence, torn = self._flow(points)
+        moved = np.asarray(
+            cv2.remap(self._texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+            np.uint8,
+        )
+        if torn is not None:
+            _soften(torn[0].of(moved), torn[1])
         person = np.asarray(cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR), np.uint8)
         for eye in self._eyes:
             eye.draw(person, motion)
@@ -64,17 +72,22 @@ class Warper:
             confidence=confidence,
         )
 
-    def _flow(self, points: F32) -> tuple[list[F32], F32]:
-        """Where in the texture each pixel comes from: x and y, each (side, side), pixels; and the confidence.
+    def _flow(self, points: F32) -> tuple[list[F32], F32, tuple[Box, F32] | None]:
+        """Where in the texture each pixel comes from: x and y, each (side, side), pixels.
 
+        Also the confidence, and where in the face's part the flow is torn, because one side hides the other.
         The arrays of the flow are used again by the next call.
         """
         flow, drawn = self._draw(points, Box(0, 0, self.side, self.side), COARSE, self._buffers)
         box = self._face_box(points)
         if box is not None:
-            for plane, detail in zip(flow, self._draw(points, box, FINE)[0], strict=True):
-                box.of(plane)[:] = detail
-        return flow, np.ascontiguousarray(drawn[1:-1, 1:-1, 2])
+            detail, cells = self._draw(points, box, FINE)
+            for plane, fine in zip(flow, detail, strict=True):
+                box.of(plane)[:] = fine
+            cell = box.size[0] / self.side / (cells.shape[0] - 2)
+            tears = _tears(cells[1:-1, 1:-1, :2], box.size[0], _TORN * cell / _SPAN)
+        confidence = np.ascontiguousarray(drawn[1:-1, 1:-1, 2])
+        return flow, confidence, None if box is None or tears is None else (box, tears)
 
     def _draw(
         self, points: F32, box: Box, cells: int, buffers: list[F32] | None = None
@@ -117,6 +130,27 @@ class Warper:
         least = np.ones(len(points), np.float32)
         np.minimum.at(least, triangles.ravel(), np.repeat(trust, 3))
         return least
+
+
+def _tears(carried: F32, size: int, step: float) -> F32 | None:
+    """(size, size), 0..1: where `carried` (cells, cells, 2) jumps by more than `step`; None if nowhere."""
+    across = down = np.zeros((1, 1), np.bool_)
+    for plane in cv2.split(np.ascontiguousarray(carried)):
+        across = across | (cv2.absdiff(plane[:, 1:], plane[:, :-1]) > step)
+        down = down | (cv2.absdiff(plane[1:], plane[:-1]) > step)
+    if not (across.any() or down.any()):
+        return None
+    jumps = np.zeros((carried.shape[0], carried.shape[1]), np.float32)
+    for side, other, jump in ((jumps[:, 1:], jumps[:, :-1], across), (jumps[1:], jumps[:-1], down)):
+        side[jump] = other[jump] = 1
+    spread = cv2.GaussianBlur(jumps, (0, 0), 0.8)
+    return np.asarray(np.clip(cv2.resize(spread, (size, size)) * 1.5, 0, 1), np.float32)
+
+
+def _soften(picture: U8, where: F32) -> None:
+    """Blur `picture` (H, W, 4) in place where it is torn: the tear follows cells, not pixels."""
+    blurred = cv2.GaussianBlur(picture, (0, 0), 1.3)
+    picture[:] = cv2.blendLinear(blurred, np.ascontiguousarray(picture), where, 1 - where)
 
 
 def _areas(points: F32, triangles: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> F32:
