@@ -54,8 +54,8 @@ def test_the_filling_is_smooth() -> None:
     known = np.zeros((40, 64), np.float32)
     known[:, :14] = known[:, 50:] = 1
     row = membrane(colour, known)[20, 13:51, 0]
-    np.testing.assert_allclose(row, np.linspace(0, 100, len(row)), atol=6)
-    assert np.abs(np.diff(row, 2)).max() < 1.5
+    np.testing.assert_allclose(row, np.linspace(0, 100, len(row)), atol=0.7)
+    assert np.abs(np.diff(row, 2)).max() < 0.3
 
 
 def test_where_nothing_is_known_there_are_still_numbers() -> None:

@@ -75,6 +75,8 @@ def test_a_face_lost_while_it_is_being_joined_is_held(laughing: Identity) -> Non
 
 
 def test_before_any_face_there_is_the_resting_portrait(laughing: Identity) -> None:
-    motion = Driver(laughing)(None)
+    drive = Driver(laughing)
+    motion = drive(None)
+    assert not np.shares_memory(motion.blink, drive(None).blink)
     assert off(motion, laughing.neutral) < 1e-3
     np.testing.assert_allclose(motion.head, np.eye(3, 4), atol=1e-6)
