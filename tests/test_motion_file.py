@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from avatar.capture.motion_file import MAX_BYTES, read_motion, write_motion
+from avatar.capture.motion_file import FORMAT, read_motion, write_motion
 from avatar.errors import MotionFileError
 from avatar.records import Face
 
@@ -107,19 +107,19 @@ def refused(path: Path, match: str) -> None:
 @pytest.mark.parametrize("data", [b"", b"RIFF....AVI LIST", b"\xff" * 64, b"\0" * 64])
 def test_other_files_are_refused(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    refused(path, "not a motion recording")
+    refused(path, "is damaged or not a motion recording")
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     refused(tmp_path / "x.motion", "there is no such file")
-    refused(tmp_path, "is not a file")
+    refused(tmp_path, "is a folder or a device")
 
 
 @pytest.mark.parametrize("keep", [0.001, 0.1, 0.5, 0.99])
 def test_a_truncated_file_is_refused(written: Path, keep: float) -> None:
     data = written.read_bytes()
     written.write_bytes(data[: int(len(data) * keep)])
-    refused(written, "cut short")
+    refused(written, "is damaged")
 
 
 def test_another_safetensors_file_is_refused(path: Path) -> None:
@@ -129,7 +129,7 @@ def test_another_safetensors_file_is_refused(path: Path) -> None:
 
 def test_a_huge_file_is_not_even_read(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(MAX_BYTES + 1)  # sparse: takes no room
+        file.truncate(FORMAT.bytes_max + 1)  # sparse: takes no room
     refused(path, "too large")
 
 
@@ -149,8 +149,12 @@ def change(path: Path, edit: Callable[[Arrays, dict[str, str]], object]) -> None
 @pytest.mark.parametrize(
     ("edit", "match"),
     [
-        (lambda a, h: h.update(version="2"), "version 2, this program reads up to 1"),
-        (lambda a, h: h.update(version="new"), "version of the recording cannot be read"),
+        (
+            lambda a, h: h.update(version="2"),
+            "newer version of this program: its format is 2, this one reads up to 1",
+        ),
+        (lambda a, h: h.update(version="new"), "its version cannot be read"),
+        (lambda a, h: h.update(version="9" * 5000), "its version cannot be read"),
         (lambda a, h: h.update(fps="nan"), "frame rate of nan"),
         (lambda a, h: h.update(fps="0"), "frame rate of 0"),
         (lambda a, h: h.update(frame_size="640"), "header of the recording is damaged"),
@@ -158,8 +162,8 @@ def change(path: Path, edit: Callable[[Arrays, dict[str, str]], object]) -> None
         (lambda a, h: h.pop("unit"), "header of the recording is damaged"),
         (lambda a, h: h.update(unit="nan"), "far outside"),
         (lambda a, h: h.update(unit="1.0"), "far outside"),
-        (lambda a, h: a.pop("pose"), "holds"),
-        (lambda a, h: a.update(video=np.zeros(3, np.uint8)), "holds"),
+        (lambda a, h: a.pop("pose"), "lacks pose"),
+        (lambda a, h: a.update(video=np.zeros(3, np.uint8)), "also holds video"),
         (lambda a, h: a.update(landmarks=a["landmarks"][:, :468]), r"landmarks is int16\(4, 468, 3\)"),
         (lambda a, h: a.update(pose=a["pose"][:3]), "pose is float32"),
         (lambda a, h: a.update(landmarks=a["landmarks"].astype(np.float32)), "landmarks is float32"),
@@ -181,3 +185,27 @@ def test_what_no_tracker_gives_is_refused(
 def test_the_editing_of_these_tests_alone_is_harmless(written: Path) -> None:
     change(written, lambda arrays, header: None)
     assert len(read_motion(written).faces) == 4
+
+
+def test_number_types_that_numpy_lacks_are_refused(written: Path) -> None:
+    data = written.read_bytes()
+    assert data.count(b'"dtype":"F16"') == 1
+    written.write_bytes(data.replace(b'"dtype":"F16"', b'"dtype":"BF16"').replace(b" ", b"", 1))
+    header = struct.unpack("<Q", written.read_bytes()[:8])[0]
+    assert json.loads(written.read_bytes()[8 : 8 + header])["blendshapes"]["dtype"] == "BF16"
+    refused(written, "is damaged or not a motion recording")
+
+
+def test_a_recording_that_cannot_be_written_leaves_the_older_one(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = written.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(MotionFileError, match="cannot be written: No space left on device"):
+        write_motion(written, [make_face(5)], 30)
+    assert written.read_bytes() == before
+    assert [path.name for path in written.parent.iterdir()] == [written.name]

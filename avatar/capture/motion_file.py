@@ -28,16 +28,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from avatar import __version__
 from avatar.errors import MotionFileError
 from avatar.records import BLENDSHAPES, F32, LANDMARKS, Face
+from avatar.tools.tensor_file import Header, TensorFormat, Tensors
 
-FORMAT = "avatar-motion"
-VERSION = 1
-MAX_BYTES = 256 * 2**20
+FORMAT = TensorFormat(
+    name="avatar-motion",
+    version=1,
+    called="a motion recording",
+    bytes_max=256 * 2**20,
+    error=MotionFileError,
+)
 MAX_FRAMES = 72_000
 """40 minutes at 30 fps."""
 
@@ -64,7 +67,7 @@ class MotionRecording:
 
 
 def write_motion(path: str | Path, faces: Sequence[Face | None], fps: float) -> None:
-    """Write one face per frame to `path`, over what was there.
+    """Write one face per frame to `path`; an older file is replaced only when the new one is whole.
 
     Raises:
         MotionFileError: no frame has a face, there are too many, or the file cannot be written.
@@ -81,18 +84,12 @@ def write_motion(path: str | Path, faces: Sequence[Face | None], fps: float) -> 
     width, height = sizes.pop()
     unit = max(float(np.abs(face.landmarks).max()) for face in seen) / 32767 or 1.0
     header = {
-        "format": FORMAT,
-        "version": str(VERSION),
         "fps": repr(float(fps)),
         "frame_size": f"{width}x{height}",
         "unit": repr(unit),
         "program": f"livehead {__version__}",
     }
-    data = save(_pack(faces, unit), metadata=header)
-    try:
-        Path(path).write_bytes(data)
-    except OSError as error:
-        raise MotionFileError(f"{path}: cannot be written: {error.strerror or error}") from error
+    FORMAT.write(path, header, _pack(faces, unit))
 
 
 def read_motion(path: str | Path) -> MotionRecording:
@@ -102,13 +99,7 @@ def read_motion(path: str | Path) -> MotionRecording:
         MotionFileError: the file is missing, too large, not a recording, of a newer version, cut short, or
             holds values that no tracker gives.
     """
-    header, arrays = _load(Path(path))
-    try:
-        fps, frame_size, unit = _parse(header)
-        _check(arrays, frame_size, unit)
-    except ValueError as error:
-        raise MotionFileError(f"{path}: {error}") from error
-    return MotionRecording(_unpack(arrays, frame_size, unit), fps, frame_size)
+    return FORMAT.read(path, _LAYOUT, _assemble)
 
 
 def _pack(faces: Sequence[Face | None], unit: float) -> dict[str, NDArray[Any]]:
@@ -126,40 +117,13 @@ def _pack(faces: Sequence[Face | None], unit: float) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _load(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-    try:
-        size = path.stat().st_size
-        if not path.is_file():
-            raise MotionFileError(f"{path}: is not a file")
-        if size > MAX_BYTES:
-            raise MotionFileError(f"{path}: {size / 2**20:.0f} MiB is too large for a motion recording")
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise MotionFileError(f"{path}: is not a motion recording")
-            _check_version(path, header.get("version", ""))
-            names = set(file.keys())
-            if names != set(_LAYOUT):
-                raise MotionFileError(f"{path}: holds {sorted(names)} instead of {sorted(_LAYOUT)}")
-            return header, {name: file.get_tensor(name) for name in _LAYOUT}
-    except FileNotFoundError:
-        raise MotionFileError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise MotionFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise MotionFileError(f"{path}: is not a motion recording, or is cut short") from error
+def _assemble(header: Header, arrays: Tensors) -> MotionRecording:
+    fps, frame_size, unit = _parse(header)
+    _check(arrays)
+    return MotionRecording(_unpack(arrays, frame_size, unit), fps, frame_size)
 
 
-def _check_version(path: Path, text: str) -> None:
-    if not text.isdecimal():
-        raise MotionFileError(f"{path}: the version of the recording cannot be read: {text!r}")
-    if int(text) > VERSION:
-        raise MotionFileError(
-            f"{path}: is a recording of version {int(text)}, this program reads up to {VERSION}: update it"
-        )
-
-
-def _parse(header: dict[str, str]) -> tuple[float, tuple[int, int], float]:
+def _parse(header: Header) -> tuple[float, tuple[int, int], float]:
     try:
         fps, unit = float(header["fps"]), float(header["unit"])
         width, height = (int(side) for side in header["frame_size"].split("x"))
@@ -174,7 +138,7 @@ def _parse(header: dict[str, str]) -> tuple[float, tuple[int, int], float]:
     return fps, (width, height), unit
 
 
-def _check(arrays: dict[str, NDArray[Any]], frame_size: tuple[int, int], unit: float) -> None:
+def _check(arrays: Tensors) -> None:
     frames = len(arrays["seen"]) if arrays["seen"].ndim else 0
     if not 1 <= frames <= MAX_FRAMES:
         raise ValueError(f"the recording has {frames} frames, 1 to {MAX_FRAMES} are allowed")
@@ -191,7 +155,7 @@ def _check(arrays: dict[str, NDArray[Any]], frame_size: tuple[int, int], unit: f
         raise ValueError("a pose is not finite or beyond measure")
 
 
-def _unpack(arrays: dict[str, NDArray[Any]], size: tuple[int, int], unit: float) -> tuple[Face | None, ...]:
+def _unpack(arrays: Tensors, size: tuple[int, int], unit: float) -> tuple[Face | None, ...]:
     landmarks: F32 = arrays["landmarks"].astype(np.float32) * np.float32(unit)
     blendshapes: F32 = arrays["blendshapes"].astype(np.float32)
     pose: F32 = arrays["pose"]

@@ -35,6 +35,7 @@ from safetensors.numpy import save
 
 from avatar.errors import AvatarError, ModelError, OutputError
 from avatar.tools.facemesh import FaceModel
+from avatar.tools.tensor_file import replace_file
 from avatar.track import FaceFinder
 from avatar.train.face_fit import fit_model
 from avatar.train.face_quality import CROP, as_table, measure
@@ -86,9 +87,7 @@ def make(clips: Sequence[Path], find: Find, output: Path, every: int, cache: Pat
         "clips": sum(track.clips for track in tracks),
     }
     data = pack(fit_model(tracks, triangles), made_of)
-    unfinished = output.with_name(f"{output.name}.part")
-    unfinished.write_bytes(data)
-    unfinished.replace(output)
+    replace_file(output, data)
     say(f"{output}: {len(data)} bytes, of " + ", ".join(f"{n} {what}" for what, n in made_of.items()))
 
 

@@ -1,0 +1,76 @@
+"""Whether an identity can be rendered at all: sizes that fit into memory, and a face that is one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avatar.records import F32, Crop, Identity
+from avatar.tools.facemesh import face_height, face_model
+from avatar.tools.geometry import fit_similarity
+
+PICTURE_MAX = 4096
+"""Longest side of the picture [px]."""
+SIDE_MIN, SIDE_MAX = 256, 1024
+"""Side of the stored crop [px]."""
+CROP_OF_LONGEST, CROP_OF_SHORTEST = 4, 8
+"""The crop's side is at most so many times the picture's longest and shortest: it may hang over."""
+HEIGHT_MIN, HEIGHT_MAX = 0.1, 0.9
+"""Of the face [crop units]."""
+PLACE_MIN, PLACE_MAX = -1.0, 2.0
+"""Of landmarks in x and y [crop units]."""
+DEPTH_MAX = 2.0
+STRANGE = 0.4
+"""No landmark lies farther from where the average face has it [face heights]; in the oddest painting that the
+tracker took for a face it is 0.13."""
+SCORE_SLACK = 0.01
+POSE_MAX = 1e5
+
+
+def check_identity(identity: Identity) -> None:
+    """Check what the types do not say.
+
+    Raises:
+        ValueError: something makes no sense; the message says what.
+    """
+    _check_crop(identity.crop, identity.picture.shape)
+    side = identity.texture.shape[0]
+    if not SIDE_MIN <= side <= SIDE_MAX:
+        raise ValueError(f"the stored crop is {side} pixels wide, not {SIDE_MIN} to {SIDE_MAX}")
+    for key in ("texture", "alpha", "head", "plate"):
+        shape = getattr(identity, key).shape[:2]
+        if shape != (side, side):
+            raise ValueError(f"{key} is {shape}, not {(side, side)}")
+    for key in ("landmarks", "neutral", "blendshapes", "pose"):
+        if not np.isfinite(getattr(identity, key)).all():
+            raise ValueError(f"{key} holds numbers that are not finite")
+    _check_face("landmarks", identity.landmarks)
+    _check_face("neutral", identity.neutral)
+    scores = identity.blendshapes
+    if scores.min() < -SCORE_SLACK or scores.max() > 1 + SCORE_SLACK:
+        raise ValueError("blendshapes are not all within 0..1")
+    if np.abs(identity.pose).max() > POSE_MAX:
+        raise ValueError("the pose is beyond measure")
+
+
+def _check_crop(crop: Crop, shape: tuple[int, ...]) -> None:
+    height, width = shape[:2]
+    longest, shortest = max(width, height), min(width, height)
+    if longest > PICTURE_MAX:
+        raise ValueError(f"the picture is {width}x{height}")
+    if not 1 <= crop.side <= min(CROP_OF_LONGEST * longest, CROP_OF_SHORTEST * shortest):
+        raise ValueError(f"a crop of {crop.side} pixels makes no sense in a picture of {width}x{height}")
+    if not (-crop.side < crop.left < width and -crop.side < crop.top < height):
+        raise ValueError(f"the crop at {crop.left}, {crop.top} lies outside of the picture")
+
+
+def _check_face(key: str, landmarks: F32) -> None:
+    flat = landmarks[:, :2]
+    if flat.min() < PLACE_MIN or flat.max() > PLACE_MAX or np.abs(landmarks[:, 2]).max() > DEPTH_MAX:
+        raise ValueError(f"{key} lie far outside of the crop")
+    height = face_height(landmarks)
+    if not HEIGHT_MIN <= height <= HEIGHT_MAX:
+        raise ValueError(f"{key}: a face {height:.2f} crops high makes no sense")
+    model = face_model()
+    average = fit_similarity(model.mean, landmarks, model.rigid)(model.mean)
+    if np.linalg.norm(landmarks - average, axis=1).max() > STRANGE * height:
+        raise ValueError(f"{key} are not those of a face")
