@@ -10,8 +10,8 @@ from pathlib import Path
 
 from avatar.capture import Recording, VideoFile, open_source
 from avatar.capture import Source as CaptureSource
-from avatar.cli.demo import demo_portrait
 from avatar.cli.portrait import open_portrait
+from avatar.demo import demo_portrait
 from avatar.live import Status, Summary, run_live
 from avatar.live.workers import Source, Tracker
 from avatar.pipeline import Renderer, enroll_picture

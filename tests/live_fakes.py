@@ -15,8 +15,15 @@ from avatar.tools.pacer import Pacer
 
 Weather = Literal["frame", "late", "faceless", "lost", "hangs"]
 
+LATE_S = 1.0
+"""How long a late frame is waited for."""
 FACELESS = 7
 """Value of the first pixel by which the fake tracker knows that there is no face."""
+
+
+def reached(index: int, at: int | None) -> bool:
+    """Whether it is time: the frame `at` itself may have been dropped."""
+    return at is not None and index >= at
 
 
 def landmarks(time_s: float) -> F32:
@@ -58,8 +65,9 @@ class FakeCamera:
             self.unhang.wait(20)
             return None
         if weather == "late":
-            clock.sleep(0.4)
-        self._pacer.wait()
+            clock.sleep(LATE_S)
+        clock.sleep((self._pacer.deadline() - clock.now_ns()) / 1e9)
+        self._pacer.step()
         self._index += 1
         rgb = self.picture()
         rgb[0, 0, 0] = FACELESS if weather == "faceless" else 0
@@ -92,7 +100,7 @@ class FakeTracker:
         self.takes_s, self.fails_at = takes_s, fails_at
 
     def __call__(self, frame: Frame) -> Face | None:
-        if frame.index == self.fails_at:
+        if reached(frame.index, self.fails_at):
             raise RuntimeError("tracker broke")
         clock.sleep(self.takes_s)
         return None if frame.rgb[0, 0, 0] == FACELESS else face(frame.captured_ns / 1e9)
@@ -103,12 +111,14 @@ class FakeRetarget:
 
     def __init__(self, lag_s: float = 0.0, fails_at: int | None = None) -> None:
         self.seen: list[Observation] = []
+        self.moments_ns: list[int] = []
         self.lag_s, self.fails_at = lag_s, fails_at
 
     def __call__(self, observation: Observation) -> Motion:
-        if observation.index == self.fails_at:
+        if reached(observation.index, self.fails_at):
             raise RuntimeError("retarget broke")
         self.seen.append(observation)
+        self.moments_ns.append(clock.now_ns())
         points = landmarks(observation.captured_ns / 1e9 - self.lag_s)
         return Motion(points, np.eye(3, 4, dtype=np.float32), np.zeros(2, np.float32), 0.0)
 
@@ -120,7 +130,7 @@ class FakeRenderer:
         self.takes_s, self.fails_at = takes_s, fails_at
 
     def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
-        if index == self.fails_at:
+        if reached(index, self.fails_at):
             raise RuntimeError("renderer broke")
         clock.sleep(self.takes_s)
         level = np.clip(motion.landmarks[:16, 1:2] * 100 + 100, 0, 200).astype(np.uint8)
@@ -138,6 +148,7 @@ class FakeOutput:
         takes_s: float = 0.0,
         fails_at: int | None = None,
         closes_at: int | None = None,
+        hangs_at: int | None = None,
     ) -> None:
         self.constant_rate, self.main_thread = constant_rate, main_thread
         self.takes_s, self.fails_at, self.closes_at = takes_s, fails_at, closes_at
@@ -145,15 +156,19 @@ class FakeOutput:
         self.moments_ns: list[int] = []
         self.threads: set[threading.Thread] = set()
         self.closed = False
+        self.hangs_at = hangs_at
+        self.unhang = threading.Event()
 
     def __call__(self, frame: Frame) -> None:
-        if frame.index == self.fails_at:
+        if reached(frame.index, self.fails_at):
             raise RuntimeError("output broke")
         self.threads.add(threading.current_thread())
         self.frames.append(frame)
         self.moments_ns.append(clock.now_ns())
-        self.closed = frame.index == self.closes_at
+        self.closed = reached(frame.index, self.closes_at)
         clock.sleep(self.takes_s)
+        if reached(frame.index, self.hangs_at):
+            self.unhang.wait(20)
 
     @property
     def indices(self) -> list[int]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 from live_fakes import (
+    LATE_S,
     FakeCamera,
     FakeOutput,
     FakeRenderer,
@@ -20,7 +21,7 @@ from live_fakes import (
     Weather,
 )
 
-from avatar.errors import CameraLostError
+from avatar.errors import CameraLostError, OutputError
 from avatar.live import Status, loop, run_live, workers
 from avatar.live.record import Record
 from avatar.live.workers import GeneratorWork, Sender
@@ -52,11 +53,12 @@ def test_frames_without_a_face_go_on_as_numbers_without_a_face() -> None:
         [output],
         stop=threading.Event(),
         fps=60,
+        lockstep=True,
     )
     faceless = {seen.index for seen in retarget.seen if seen.face is None}
-    assert faceless <= set(range(20, 35)) and len(faceless) > 10
+    assert faceless == set(range(20, 35))
     assert summary.no_face == len(faceless)
-    assert faceless <= set(output.indices)
+    assert output.indices == list(range(45))
 
 
 def test_a_late_camera_is_bridged_without_a_face() -> None:
@@ -71,13 +73,15 @@ def test_a_late_camera_is_bridged_without_a_face() -> None:
         fps=60,
     )
     bridged = [seen for seen in retarget.seen if seen.face is None]
-    assert summary.idle == len(bridged) > 3
+    assert summary.idle == len(bridged) > 10
     assert {seen.index for seen in bridged} == {9}
     assert rising(seen.captured_ns for seen in retarget.seen)
-    assert summary.frames == len(output.frames) - summary.idle
+    assert len(retarget.seen) == len(output.frames) + summary.dropped["generator->output"]
+    assert len(output.frames) - summary.idle <= summary.frames <= len(retarget.seen) - summary.idle
     assert summary.no_face == 0
-    gap_ns = np.diff(output.moments_ns).max()
-    assert 0.2e9 < gap_ns < 0.33e9
+    first = retarget.seen.index(bridged[0])
+    assert retarget.moments_ns[first] - retarget.moments_ns[first - 1] >= workers.STARVED_S * 1e9
+    assert np.diff(output.moments_ns).max() < 0.7 * LATE_S * 1e9
 
 
 @pytest.mark.usefixtures("quick_reopen")
@@ -116,7 +120,8 @@ def test_waiting_for_a_camera_ends_when_told_to() -> None:
         fps=30,
         seconds=1.0,
     )
-    assert time.monotonic() - start < 1.6
+    assert time.monotonic() - start < 5
+    assert not any(thread.name == "camera" for thread in threading.enumerate())
     assert camera.reopened == 0 and camera.refused >= 1
     assert summary.frames >= 4
 
@@ -153,8 +158,98 @@ def test_a_camera_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> 
         )
     finally:
         camera.unhang.set()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     assert summary.frames >= 4
+
+
+@pytest.mark.parametrize(
+    ("why", "lockstep"),
+    [
+        ("seconds", False),
+        ("seconds", True),
+        ("the source ends", False),
+        ("another output is closed", False),
+        ("another output is closed", True),
+    ],
+)
+def test_an_output_that_hangs_is_left_behind_with_an_error(
+    why: str, lockstep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "GRACE_S", 0.3)
+    hung, left = FakeOutput(hangs_at=3), list[loop.Output]()
+    other = FakeOutput(main_thread=True, closes_at=3 if why == "another output is closed" else None)
+    start = time.monotonic()
+    try:
+        with pytest.raises(OutputError, match=r"^output 2 does not take frames any more$"):
+            run_live(
+                FakeCamera(["frame"] * 20 if why == "the source ends" else itertools.repeat("frame")),
+                FakeTracker(),
+                FakeRetarget(),
+                FakeRenderer(),
+                [other, hung],
+                stop=threading.Event(),
+                fps=30,
+                seconds=0.5 if why == "seconds" else None,
+                lockstep=lockstep,
+                left_behind=left,
+            )
+        assert left == [hung]
+        assert [thread.name for thread in threading.enumerate()].count("output 2") == 1
+    finally:
+        hung.unhang.set()
+    assert time.monotonic() - start < 10
+
+
+def test_an_error_comes_before_that_of_an_output_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "GRACE_S", 0.3)
+    hung, left = FakeOutput(hangs_at=1), list[loop.Output]()
+    start = time.monotonic()
+    try:
+        with pytest.raises(RuntimeError, match="tracker broke"):
+            run_live(
+                FakeCamera(itertools.repeat("frame")),
+                FakeTracker(fails_at=20),
+                FakeRetarget(),
+                FakeRenderer(),
+                [hung],
+                stop=threading.Event(),
+                fps=30,
+                left_behind=left,
+            )
+    finally:
+        hung.unhang.set()
+    assert left == [hung]
+    assert time.monotonic() - start < 10
+
+
+def test_ctrl_c_while_the_threads_are_joined_does_not_get_past_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "GRACE_S", 3.0)
+    slow = FakeOutput(takes_s=0.5)
+    joined: list[str] = []
+
+    class Interrupted(threading.Thread):
+        """Joins are interrupted, as by a second and a third Ctrl-C."""
+
+        def join(self, timeout: float | None = None) -> None:
+            joined.append(self.name)
+            if len(joined) in (1, 3):
+                raise KeyboardInterrupt
+            super().join(timeout)
+
+    monkeypatch.setattr(threading, "Thread", Interrupted)
+    # The window is closed at once, so the other output is still at its frame when the threads are joined.
+    with pytest.raises(KeyboardInterrupt):
+        run_live(
+            FakeCamera(itertools.repeat("frame")),
+            FakeTracker(),
+            FakeRetarget(),
+            FakeRenderer(),
+            [slow, FakeOutput(main_thread=True, closes_at=0)],
+            stop=threading.Event(),
+            fps=30,
+        )
+    assert len(joined) > 3
+    assert not [thread.name for thread in threading.enumerate() if isinstance(thread, Interrupted)]
 
 
 def test_a_constant_rate_output_gets_repeats_and_keeps_its_rate() -> None:
@@ -169,9 +264,10 @@ def test_a_constant_rate_output_gets_repeats_and_keeps_its_rate() -> None:
         fps=30,
     )
     seconds = (even.moments_ns[-1] - even.moments_ns[0]) / 1e9
-    assert (len(even.frames) - 1) / seconds == pytest.approx(30, abs=2.5)
-    assert summary.repeated == len(even.frames) - len(plain.frames) > 20
-    assert summary.frames == len(plain.frames)
+    assert (len(even.frames) - 1) / seconds == pytest.approx(30, abs=6)
+    # A repeat is the very same frame once more.
+    assert summary.repeated == len(even.frames) - len({id(frame) for frame in even.frames}) > 10
+    assert summary.frames <= len({id(frame) for frame in even.frames})
 
 
 def test_time_stamps_stay_in_order_when_an_observation_comes_late() -> None:

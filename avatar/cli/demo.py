@@ -15,7 +15,6 @@ from avatar.cli.portrait import enroll_pixels
 
 if TYPE_CHECKING:
     from avatar.cli.arguments import Subparsers
-    from avatar.records import U8
 
 DEFAULT_OUTPUT = Path("out/demo.mp4")
 CAMERA_SECONDS = 15.0
@@ -61,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     shared.check_output(output, [])
 
     from avatar.capture import open_source
+    from avatar.demo import demo_portrait
     from avatar.output import open_output
     from avatar.pipeline import Renderer
     from avatar.retarget import Retargeter
@@ -80,20 +80,20 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.ExitStack() as open_things:
         source = open_source(arguments.camera or str(resolve("demo_motion")), loop=seconds is not None)
         open_things.callback(source.close)
-        writer = open_output(str(output), fps=source.fps, size=arguments.size)
-        open_things.callback(writer.close)
+        tracker = live.open_tracker(source, open_things)
+        outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
+        outputs.add(open_output(str(output), fps=source.fps, size=arguments.size))
         summary = live.go(
-            source, retarget, renderer, [writer], times=times, stop=stop, fps=source.fps, seconds=seconds
+            source,
+            tracker,
+            retarget,
+            renderer,
+            outputs,
+            times=times,
+            stop=stop,
+            fps=source.fps,
+            seconds=seconds,
         )
     live.tell(summary, as_json=arguments.json)
     print(f"The video is {output}", file=sys.stderr if arguments.json else sys.stdout)
     return shared.INTERRUPTED if stop.is_set() else 0
-
-
-def demo_portrait() -> U8:
-    """(512, 512, 3) uint8 RGB: a portrait that comes inside scikit-image."""
-    import numpy as np
-    from skimage import data
-
-    picture = data.astronaut()  # type: ignore[no-untyped-call]
-    return np.ascontiguousarray(picture, dtype=np.uint8)

@@ -7,24 +7,64 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from avatar.capture import Source as CaptureSource
     from avatar.live import Summary
-    from avatar.live.loop import Output, Source
+    from avatar.live.loop import Output as LiveOutput
+    from avatar.live.loop import Source
+    from avatar.output import Output as CliOutput
     from avatar.pipeline import Renderer
     from avatar.retarget import Retargeter
     from avatar.tools.stats import StageTimes
+    from avatar.track import FaceTracker
+
+
+def open_tracker(source: CaptureSource, open_things: contextlib.ExitStack) -> FaceTracker | None:
+    """The face tracker, to be closed by `open_things`; None for a source of recorded motion.
+
+    Call it before an output is opened: it may fail, and then no file must have been overwritten.
+    """
+    from avatar.capture import Recording
+    from avatar.track import FaceTracker
+
+    return None if isinstance(source, Recording) else open_things.enter_context(FaceTracker())
+
+
+class Outputs:
+    """The outputs of a run. Closes them at its end, but for those that hang: so would their closing.
+
+    Attributes:
+        all: those added.
+        left_behind: those whose last call did not return.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[CliOutput] = []
+        self.left_behind: list[LiveOutput] = []
+
+    def add(self, output: CliOutput) -> None:
+        """Take `output` in, to be closed by `close`."""
+        self.all.append(output)
+
+    def close(self) -> None:
+        """Close all that still answer; raises the first error after that."""
+        with contextlib.ExitStack() as open_things:
+            for output in self.all:
+                if not any(output is hung for hung in self.left_behind):
+                    open_things.callback(output.close)
 
 
 def go(
     source: Source,
+    tracker: FaceTracker | None,
     retarget: Retargeter,
     renderer: Renderer,
-    outputs: Sequence[Output],
+    outputs: Outputs,
     *,
     times: StageTimes,
     stop: threading.Event,
@@ -35,6 +75,7 @@ def go(
 
     Args:
         source: a camera or what stands for it.
+        tracker: finds the driver's face in its frames.
         retarget: turns the driver's face into the portrait's motion.
         renderer: draws the frame.
         outputs: where the frames go.
@@ -43,27 +84,21 @@ def go(
         fps: rate of the outputs.
         seconds: longest duration, or None.
     """
-    from avatar.capture import Recording
     from avatar.live import StatusLine, run_live
-    from avatar.track import FaceTracker
 
-    with contextlib.ExitStack() as open_things:
-        tracker = None
-        if not isinstance(source, Recording):
-            tracker = open_things.enter_context(FaceTracker())
-        status = open_things.enter_context(contextlib.closing(StatusLine()))
-        open_things.enter_context(_signals_set(stop))
+    with contextlib.closing(StatusLine()) as status, _signals_set(stop):
         return run_live(
             source,
             tracker,
             retarget,
             renderer,
-            outputs,
+            outputs.all,
             stop=stop,
             fps=fps,
             seconds=seconds,
             on_status=status,
             times=times,
+            left_behind=outputs.left_behind,
         )
 
 

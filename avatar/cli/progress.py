@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TextIO
 
 from avatar.tools import clock
+from avatar.tools.terminal_line import TerminalLine
 
 EVERY_NS = 200_000_000
 WORDS = {"track": "Following the face", "draw": "Drawing"}
@@ -15,28 +15,18 @@ class ProgressLine:
     """Called with (what, done, total or None); on a terminal it renews its line, elsewhere it is silent."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
+        self._line = TerminalLine(stream)
         self._next_ns = 0
-        self._width = 0
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Show it, at most five times a second and at the end."""
         now = clock.now_ns()
-        if not self._terminal or (now < self._next_ns and done != total):
+        if not self._line.is_terminal or (now < self._next_ns and done != total):
             return
         self._next_ns = now + EVERY_NS
         share = f" of {total} ({100 * done // max(1, total)} %)" if total else ""
-        text = f"{WORDS[what]}: frame {done}{share}"
-        self._write("\r" + text.ljust(self._width))
-        self._width = len(text)
+        self._line.renew(f"{WORDS[what]}: frame {done}{share}")
 
     def close(self) -> None:
         """Erase the line."""
-        if self._width:
-            self._write("\r" + " " * self._width + "\r")
-            self._width = 0
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        self._line.close()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar.cli import arguments as shared
 from avatar.cli import live, portrait
+from avatar.cli.keys import Keys
 
 if TYPE_CHECKING:
     from avatar.cli.arguments import Subparsers
@@ -23,7 +25,8 @@ EXAMPLES = """\
   avatar run me.avatar --camera talk.mp4 --output out.mp4 --seconds 10
   avatar run me.avatar --output virtualcam --output window
 
-in the window: n sets your present face as the calm one, q ends. In the terminal: Ctrl-C ends.
+in the window: n sets your present face as the calm one, q ends; in the terminal the same, with Enter.
+Ctrl-C ends as well.
 """
 
 
@@ -67,7 +70,7 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run live until the source ends, Ctrl-C, or --seconds."""
+    """Run live until the source ends, q, Ctrl-C, or --seconds."""
     places: list[str] = arguments.output or ["virtualcam"]
     _check_places(places, arguments)
     identity = portrait.open_portrait(arguments.portrait, face=arguments.face)
@@ -79,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     from avatar.tools.stats import StageTimes
 
     stop, times = threading.Event(), StageTimes()
+    ended = threading.Event()
     retarget = Retargeter(identity, mode=arguments.motion)
     renderer = Renderer(
         identity, head_size=arguments.head, size=arguments.size, mode=arguments.fit, times=times
@@ -88,19 +92,35 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.camera, backend=arguments.backend, size=arguments.camera_size, fps=arguments.fps
         )
         open_things.callback(source.close)
+        tracker = live.open_tracker(source, open_things)
         fps = arguments.fps or source.fps or DEFAULT_FPS
-        outputs = []
+        outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         for place in places:
             output = open_output(place, fps=fps, size=arguments.size, mirror=arguments.mirror)
-            open_things.callback(output.close)
             if isinstance(output, Window):
                 output.on_key = lambda key: retarget.set_neutral() if key == "n" else None
-            outputs.append(output)
+            outputs.add(output)
+
+        def end() -> None:
+            ended.set()
+            stop.set()
+
+        keys = open_things.enter_context(Keys({"n": retarget.set_neutral, "q": end}))
+        if keys.active:
+            print("n + Enter: take your present face as the calm one. q + Enter: end.", file=sys.stderr)
         summary = live.go(
-            source, retarget, renderer, outputs, times=times, stop=stop, fps=fps, seconds=arguments.seconds
+            source,
+            tracker,
+            retarget,
+            renderer,
+            outputs,
+            times=times,
+            stop=stop,
+            fps=fps,
+            seconds=arguments.seconds,
         )
     live.tell(summary, as_json=arguments.json)
-    return shared.INTERRUPTED if stop.is_set() else 0
+    return shared.INTERRUPTED if stop.is_set() and not ended.is_set() else 0
 
 
 def _check_places(places: list[str], arguments: argparse.Namespace) -> None:

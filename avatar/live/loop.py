@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from avatar.errors import OutputError
 from avatar.live.handover import Cadence, HandOver, Made
 from avatar.live.record import SECOND_NS, Record, Status, Summary
 from avatar.live.workers import (
@@ -38,7 +39,8 @@ Job: TypeAlias = Callable[[], None]
 TICK_S = 0.1
 STATUS_TICKS = 5
 GRACE_S = 2.0
-"""How long a thread may take to end before it is left behind: a camera driver's read may hang for good."""
+"""How long a thread may take to end before it is left behind: a camera's read or a virtual camera's write may
+hang for good."""
 
 
 def run_live(
@@ -54,6 +56,7 @@ def run_live(
     on_status: Callable[[Status], None] | None = None,
     times: StageTimes | None = None,
     lockstep: bool = False,
+    left_behind: list[Output] | None = None,
 ) -> Summary:
     """Run until the source ends, `stop` is set, `seconds` are over, an output is closed or something fails.
 
@@ -69,8 +72,8 @@ def run_live(
         renderer: Makes the frame.
         outputs: Each is called in a thread of its own. Optional attributes: `constant_rate` (True: it gets
             `fps` frames a second, repeats included), `main_thread` (True: it is called in the caller's
-            thread, as windows need it on some systems; one output at most), `closed` (turns True when its
-            user closes it: the run ends).
+            thread, as windows need it on some systems; one output at most; if it hangs, so does the run),
+            `closed` (turns True when its user closes it: the run ends).
         stop: Set it to end the run.
         fps: Frames a second of constant-rate outputs, and of the avatar while no camera frame comes.
         seconds: Longest duration of the run.
@@ -78,15 +81,17 @@ def run_live(
         times: Where stages are counted. Give those in which the renderer counts its own parts (or let them be
             its attribute `times`); without, it is counted as one stage `render`.
         lockstep: For files: nothing is dropped, repeated or made up; each stage waits for the next one.
+        left_behind: Gets the outputs whose last call did not return at the end: to close one would hang too.
 
     Raises:
         ValueError: without outputs, or with two for the caller's thread.
         AvatarError, or whatever was raised first in any of the threads.
+        OutputError: an output was left behind, and nothing else went wrong before.
     """
     shared: StageTimes | None = times or getattr(renderer, "times", None)
     run = _Run(Record(shared or StageTimes()), outputs, fps, lockstep)
     run.add_stages(source, tracker, retarget, renderer, measure_renderer=shared is None)
-    return run.go(stop, seconds, on_status)
+    return run.go(stop, seconds, on_status, left_behind)
 
 
 class _Run:
@@ -107,6 +112,7 @@ class _Run:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._hand_overs: list[HandOver] = []
+        self._output_threads: dict[threading.Thread, Output] = {}
         self._outputs_left = len(outputs)
         self._main: Job | None = None
         self._add_outputs(outputs)
@@ -126,7 +132,7 @@ class _Run:
             if getattr(output, "main_thread", False):
                 self._main = job
             else:
-                self._thread(name, job)
+                self._output_threads[self._thread(name, job)] = output
 
     def add_stages(
         self,
@@ -149,7 +155,8 @@ class _Run:
             fps=self._fps,
             measure_renderer=measure_renderer,
         )
-        self._thread("generator", self._job(generator, observations, *self._made))
+        # With the generator all comes to its end: from then on an output has only so long for its last frame.
+        self._thread("generator", self._job(generator, observations, *self._made, after=self._ending.set))
         if tracker is not None:
             tracking = TrackerWork(tracker, frames, observations, send, record)
             self._thread("tracker", self._job(tracking, frames, observations))
@@ -158,25 +165,59 @@ class _Run:
         self._thread("camera", self._job(self._camera, frames if tracker else observations))
 
     def go(
-        self, stop: threading.Event, seconds: float | None, on_status: Callable[[Status], None] | None
+        self,
+        stop: threading.Event,
+        seconds: float | None,
+        on_status: Callable[[Status], None] | None,
+        left_behind: list[Output] | None,
     ) -> Summary:
         """Start all, wait for the end, raise what went wrong."""
-        watch = self._guarded(lambda: self._watch(stop, seconds, on_status))
-        if self._main is not None:
-            self._thread("watch", watch)
-        for thread in self._threads:
-            thread.start()
-        (self._main or watch)()
-        for thread in self._threads:
-            thread.join(GRACE_S)
+        self._guarded(lambda: self._run(self._guarded(lambda: self._watch(stop, seconds, on_status))))()
+        self._join()
+        hung = {thread.name: output for thread, output in self._output_threads.items() if thread.is_alive()}
+        if left_behind is not None:
+            left_behind.extend(hung.values())
         if self._error is not None:
             raise self._error
+        if hung:
+            raise OutputError("; ".join(f"{name} does not take frames any more" for name in hung))
         return self._record.summary(self._drops())
+
+    def _run(self, watch: Job) -> None:
+        if self._main is None:
+            for thread in self._threads:
+                thread.start()
+            watch()
+            return
+        watcher = self._thread("watch", watch)
+        for thread in self._threads:
+            thread.start()
+        self._main()
+        # It ends at the latest when it gives up waiting for the other outputs.
+        while watcher.is_alive():
+            watcher.join(TICK_S)
+
+    def _join(self) -> None:
+        """Wait for the threads, each of which may hang, `GRACE_S` for all together.
+
+        A Ctrl-C meanwhile must not get past it: the caller would close what is still in use.
+        """
+        end_ns = clock.now_ns() + round(GRACE_S * SECOND_NS)
+        while True:
+            try:
+                while clock.now_ns() < end_ns and any(thread.is_alive() for thread in self._threads):
+                    for thread in self._threads:
+                        if thread.is_alive():
+                            thread.join(TICK_S)
+                return
+            except KeyboardInterrupt as error:
+                self._error = self._error or error
+                self._close_all()
 
     def _watch(
         self, stop: threading.Event, seconds: float | None, on_status: Callable[[Status], None] | None
     ) -> None:
-        """Until all outputs ended: look at the time and the stop sign, tell the status."""
+        """Until all outputs ended, or hang: look at the time and the stop sign, tell the status."""
         end_ns = None if seconds is None else clock.now_ns() + round(seconds * SECOND_NS)
         ending_ns = None
         ticks = 0
@@ -186,6 +227,8 @@ class _Run:
                 self._ending.set()
             if self._ending.is_set():
                 ending_ns = ending_ns or now
+                if now - ending_ns > 2 * GRACE_S * SECOND_NS:
+                    return
                 if now - ending_ns > GRACE_S * SECOND_NS:
                     self._close_all()
             ticks += 1
@@ -205,9 +248,11 @@ class _Run:
             "generator->output": sum(slot.dropped for slot in self._made) + ahead,
         }
 
-    def _thread(self, name: str, job: Job) -> None:
+    def _thread(self, name: str, job: Job) -> threading.Thread:
         # Daemons: a camera driver that hangs for good must not keep the program from ending.
-        self._threads.append(threading.Thread(target=job, name=name, daemon=True))
+        thread = threading.Thread(target=job, name=name, daemon=True)
+        self._threads.append(thread)
+        return thread
 
     def _job(self, work: Job, *slots: Slot[Any], after: Job | None = None) -> Job:
         """`work`, guarded, that closes its `slots` at its end, so that its neighbours end too."""

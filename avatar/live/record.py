@@ -131,6 +131,9 @@ class Record:
         now = clock.now_ns()
         with self._lock:
             since = max(now - RECENT_NS, self._first_ns)
+            if len(self._recent) == self._recent.maxlen:
+                # So many a second that not all of that time is kept.
+                since = max(since, self._recent[0])
             count = sum(moment > since for moment in self._recent)
         span_s = (now - since) / SECOND_NS
         return Status(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from typing import TextIO
 
 from avatar.live.record import Status
+from avatar.tools.terminal_line import TerminalLine
 
 PLAIN_EVERY_S = 5.0
 
@@ -29,31 +28,19 @@ class StatusLine:
     """Shows each `Status` it is called with; `close()` leaves the terminal as it was."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
-        self._width = 0
+        self._line = TerminalLine(stream)
         self._next_s = 0.0
         self._camera = True
 
     def __call__(self, status: Status) -> None:
         """Renew the line of a terminal; elsewhere add a line every 5 s and when the camera goes or comes."""
-        text = describe(status)
-        if self._terminal:
-            # A line as wide as the terminal would wrap, and the next one would not cover it.
-            text = text[: shutil.get_terminal_size().columns - 1]
-            self._write("\r" + text.ljust(self._width))
-            self._width = len(text)
+        if self._line.is_terminal:
+            self._line.renew(describe(status))
         elif status.seconds >= self._next_s or status.camera != self._camera:
-            self._write(text + "\n")
+            self._line.add(describe(status))
             self._next_s = status.seconds + PLAIN_EVERY_S
         self._camera = status.camera
 
     def close(self) -> None:
         """Erase the line of a terminal."""
-        if self._width:
-            self._write("\r" + " " * self._width + "\r")
-            self._width = 0
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        self._line.close()

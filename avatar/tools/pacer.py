@@ -12,15 +12,15 @@ LATE_S = 0.3
 class Pacer:
     """Deadlines `1 / fps` seconds apart; the first one is the moment of the first question.
 
-    Attributes:
-        reanchored: how often it was more than `late_s` seconds behind and started anew.
+    Args:
+        fps: steps a second.
+        late_s: more than so many seconds behind, it starts anew from the present moment.
     """
 
     def __init__(self, fps: float, *, late_s: float = LATE_S) -> None:
         if not fps > 0:
             raise ValueError(f"fps must be above 0, got {fps}")
         self.fps = fps
-        self.reanchored = 0
         self._late_ns = round(late_s * SECOND_NS)
         self._anchor_ns: int | None = None
         self._steps = 0
@@ -41,11 +41,5 @@ class Pacer:
         """The next deadline was kept: go on to the one after it."""
         now = clock.now_ns()
         if now - self.deadline() > self._late_ns:
-            self.reanchored += 1
             self._anchor_ns, self._steps = now, 0
         self._steps += 1
-
-    def wait(self) -> None:
-        """Sleep until the next deadline, then step. Returns at once when that has passed."""
-        clock.sleep((self.deadline() - clock.now_ns()) / SECOND_NS)
-        self.step()

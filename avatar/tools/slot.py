@@ -29,11 +29,6 @@ class Slot(Generic[T]):
         return self._dropped
 
     @property
-    def closed(self) -> bool:
-        """Whether `close` was called; an item may still lie in the slot."""
-        return self._closed
-
-    @property
     def finished(self) -> bool:
         """Closed and empty: nothing will ever come out again."""
         with self._changed:
