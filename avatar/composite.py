@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from avatar.records import F32, U8, Frame, Identity, Portrait
+from avatar.tools.facemesh import face_height
 from avatar.tools.placement import Mode, Placement, Rect, place
 
 FEATHER = 0.04
@@ -60,7 +61,7 @@ class Compositor:
         height, width = identity.picture.shape[:2]
         self.size = size or (width, height)
         """(width, height) of every frame, pixels."""
-        face = _face_height(identity)
+        face = face_height(identity.landmarks)
         self.placement = place((width, height), identity.crop, self.size, mode, face=face)
         picture = _render(identity.picture, self.placement, self.size)
         soft = mode == "extend" and self.placement.picture != Rect(0, 0, *self.size)
@@ -120,11 +121,6 @@ class Compositor:
     def _of_head(self, head: U8, part: Rect) -> U8:
         left, top = self.placement.head.left, self.placement.head.top
         return head[part.top - top : part.bottom - top, part.left - left : part.right - left]
-
-
-def _face_height(identity: Identity) -> float:
-    top, chin = identity.landmarks[10, :2], identity.landmarks[152, :2]
-    return float(np.linalg.norm(chin - top))
 
 
 def _view(canvas: U8, part: Rect) -> U8:

@@ -63,6 +63,7 @@ def track_clip(
     *,
     progress: Progress | None = None,
     total: int | None = None,
+    limit: int | None = None,
 ) -> list[Observation]:
     """What is seen in every frame of `source`, in order, with the source's own time stamps.
 
@@ -71,13 +72,14 @@ def track_clip(
         tracker: finds the face.
         progress: told "track" and the number of frames so far.
         total: number of frames, if known.
+        limit: no more frames than so many are looked at.
 
     Raises:
         VideoError: there is no frame at all.
         NoFaceError: there is no face in any frame.
     """
     seen: list[Observation] = []
-    while (item := source()) is not None:
+    while (limit is None or len(seen) < limit) and (item := source()) is not None:
         if isinstance(item, Observation):
             seen.append(item)
         elif tracker is None:
@@ -85,7 +87,7 @@ def track_clip(
         else:
             seen.append(Observation(tracker(item), item.index, item.captured_ns))
         if progress:
-            progress("track", len(seen), total)
+            progress("track", len(seen), total if total is None or limit is None else min(total, limit))
     if not seen:
         raise VideoError("the driving clip has no frames")
     if all(observation.face is None for observation in seen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,21 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from avatar import __version__
-from avatar.cli import system_libraries
 from avatar.errors import AvatarError
+from avatar.tools import system_libraries
 
-REQUIREMENTS = {
-    "av": "av>=18,<19",
-    "mediapipe": "mediapipe>=1.2,<2",
-    "numpy": "numpy>=2",
-    "opencv-contrib-python": "opencv-contrib-python>=5.0",
-    "pillow": "pillow>=12",
-    "pyvirtualcam": "pyvirtualcam>=0.15",
-    "safetensors": "safetensors>=0.8",
-    "scikit-image": "scikit-image>=0.26",
-    "torch": "torch==2.13.*",
-}
-"""The same as in pyproject.toml, which is not there once the program is installed."""
+DISTRIBUTION = "livehead"
 
 OTHER_OPENCVS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
 """They write into the same folder as the one we use; which of them is imported is then chance."""
@@ -55,7 +45,7 @@ def examine() -> list[Finding]:
 
 
 def _program() -> Iterator[Finding]:
-    yield Finding("program", "livehead", "info", f"{__version__} in {Path(__file__).resolve().parents[1]}")
+    yield Finding("program", DISTRIBUTION, "info", f"{__version__} in {Path(__file__).resolve().parents[1]}")
     good = (3, 11) <= sys.version_info < (3, 14)
     yield Finding(
         "program",
@@ -67,8 +57,22 @@ def _program() -> Iterator[Finding]:
     yield Finding("program", "system", "info", f"{platform.platform()}, {os.cpu_count()} processors")
 
 
+def requirements() -> dict[str, str]:
+    """What the installed program requires: package -> what to tell pip; empty if it was never installed."""
+    try:
+        lines = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return {}
+    needed = [line.partition(";")[0].strip() for line in lines if "extra ==" not in line]
+    return {re.split(r"[^A-Za-z0-9._-]", line)[0]: line for line in needed}
+
+
 def _packages() -> Iterator[Finding]:
-    for package, requirement in REQUIREMENTS.items():
+    required = requirements()
+    if not required:
+        text = "runs without being installed, so that what it requires is not known"
+        yield Finding("packages", DISTRIBUTION, "info", text, _pip("."))
+    for package, requirement in required.items():
         version = _version(package)
         if version:
             yield Finding("packages", package, "ok", version)
@@ -171,9 +175,9 @@ def _runtimes() -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding(
-            "runtimes", "torch", "missing", f"cannot be imported: {error}", _pip(REQUIREMENTS["torch"])
-        )
+        remedy = _pip(f'"{requirements().get("torch", "torch")}"')
+        remedy = _pip(f'"{requirements().get("torch", "torch")}"')
+        yield Finding("runtimes", "torch", "missing", f"cannot be imported: {error}", remedy)
         return
     yield Finding("runtimes", "torch cpu", "ok", f"{torch.get_num_threads()} threads")
     if torch.cuda.is_available():

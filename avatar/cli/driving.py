@@ -48,8 +48,25 @@ class DrivingClip:
         )
 
 
-def track_file(path: Path, progress: Progress) -> DrivingClip:
-    """Read the clip or motion recording at `path`, as fast as it goes.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a clip, in seconds."""
+
+    start: float = 0.0
+    seconds: float | None = None
+    """None: to the end."""
+
+    def frames(self, fps: float) -> slice:
+        """The same in frames."""
+        begin = round(self.start * fps)
+        return slice(begin, None if self.seconds is None else begin + round(self.seconds * fps))
+
+
+WHOLE = Part()
+
+
+def track_file(path: Path, progress: Progress, part: Part = WHOLE) -> DrivingClip:
+    """Read the clip or motion recording at `path`, as fast as it goes, up to the end of `part`.
 
     Raises:
         AvatarError: it cannot be read, or shows no face.
@@ -60,8 +77,11 @@ def track_file(path: Path, progress: Progress) -> DrivingClip:
 
     if path.suffix.lower() == ".motion":
         with contextlib.closing(Recording(path, paced=False, loop=False)) as recording:
-            return DrivingClip(track_clip(recording, None, progress=progress), recording.fps, False)
+            limit = part.frames(recording.fps).stop
+            seen = track_clip(recording, None, progress=progress, limit=limit)
+            return DrivingClip(seen, recording.fps, False)
     with contextlib.closing(VideoFile(path, paced=False, strict=False)) as clip, FaceTracker() as tracker:
         total = round(clip.duration * clip.fps) if clip.duration else None
-        seen = track_clip(clip, tracker, progress=progress, total=total)
+        limit = part.frames(clip.fps).stop
+        seen = track_clip(clip, tracker, progress=progress, total=total, limit=limit)
         return DrivingClip(seen, clip.fps, clip.has_audio, clip.flaw)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from avatar.cli.arguments import check_input
 from avatar.errors import AvatarError, PictureError, SeveralFacesError
 
 if TYPE_CHECKING:
     from avatar.records import U8, Identity
+
+Box: TypeAlias = tuple[int, int, int, int]
 
 AVATAR_SUFFIX = ".avatar"
 
@@ -40,11 +42,16 @@ def enroll_picture(path: Path, *, face: int | None) -> Identity:
     check_input(path, "picture")
 
     from avatar.capture import read_picture
+    from avatar.identity.enroll import PICTURE_MAX
 
     try:
-        return enroll_pixels(read_picture(path), name=path.stem, face=face)
+        rgb = read_picture(path)
+        # A big picture is scaled down before the faces are looked for; people look them up in the picture.
+        scale = max(1.0, max(rgb.shape[:2]) / PICTURE_MAX)
+        return enroll_pixels(rgb, name=path.stem, face=face)
     except SeveralFacesError as error:
-        raise SeveralFacesError(f"{path}: {which_face(error.boxes)}", error.boxes) from None
+        boxes = [_scaled(box, scale) for box in error.boxes]
+        raise SeveralFacesError(f"{path}: {which_face(boxes)}", boxes) from None
     except PictureError as error:
         # The reader of pictures names the file, the enrolment does not know it.
         text = str(error)
@@ -58,10 +65,19 @@ def enroll_pixels(rgb: U8, *, name: str, face: int | None = None) -> Identity:
     return from_pixels(rgb, name=name, face=face)
 
 
-def which_face(boxes: list[tuple[int, int, int, int]]) -> str:
-    """The question for --face, in one line: each face by its number from the left, with its place."""
+def _scaled(box: Box, scale: float) -> Box:
+    left, top, width, height = (round(side * scale) for side in box)
+    return left, top, width, height
+
+
+def which_face(boxes: list[Box]) -> str:
+    """The question for --face, in one line: each face by its number and place.
+
+    Args:
+        boxes: (left, top, width, height) of each face, in the order in which they are numbered.
+    """
     places = ", ".join(
         f"{number} at x {left} y {top} ({width}x{height})"
-        for number, (left, top, width, height) in enumerate(sorted(boxes), start=1)
+        for number, (left, top, width, height) in enumerate(boxes, start=1)
     )
     return f"the picture shows {len(boxes)} faces; choose one with --face N, counted from the left: {places}"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar.cli import arguments as shared
-from avatar.cli.driving import track_file
+from avatar.cli.driving import Part, track_file
 from avatar.cli.progress import ProgressLine
-from avatar.errors import OutputError
+from avatar.errors import OutputError, VideoError
 
 if TYPE_CHECKING:
     from avatar.cli.arguments import Subparsers
@@ -57,10 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     shared.check_input(arguments.clip, "video file")
     shared.check_output(output, [arguments.clip])
     with contextlib.closing(ProgressLine()) as progress:
-        clip = track_file(arguments.clip, progress)
-    begin = round(arguments.start * clip.fps)
-    end = None if arguments.seconds is None else begin + round(arguments.seconds * clip.fps)
-    faces = [observation.face for observation in clip.seen[begin:end]]
+        part = Part(arguments.start, arguments.seconds)
+        clip = track_file(arguments.clip, progress, part)
+    faces = [observation.face for observation in clip.seen[part.frames(clip.fps)]]
+    if not faces:
+        raise VideoError(f"{arguments.clip} ends before {arguments.start:g} s, there is nothing to record")
 
     from avatar.capture import write_motion
 

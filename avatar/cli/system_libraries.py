@@ -1,40 +1,15 @@
-"""Shared libraries that Linux must bring: OpenCV and MediaPipe link to them, pip cannot install them.
+"""Says which system libraries are missing, and how to install them.
 
 Standard library only: `make` runs it (`python -m avatar.cli.system_libraries`) before anything is installed.
 """
 
 from __future__ import annotations
 
-import ctypes
 import sys
 
-PACKAGES = {
-    "libGL.so.1": "libgl1",
-    "libEGL.so.1": "libegl1",
-    "libGLESv2.so.2": "libgles2",
-    "libgthread-2.0.so.0": "libglib2.0-0",
-}
-"""Library -> the Debian and Ubuntu package that has it."""
+from avatar.tools.system_libraries import PACKAGES, install_line, missing_libraries
 
-
-def missing_libraries() -> list[str]:
-    """Names of the libraries that cannot be loaded; always empty outside Linux."""
-    if not sys.platform.startswith("linux"):
-        return []
-    return [name for name in PACKAGES if not _loads(name)]
-
-
-def install_line(libraries: list[str]) -> str:
-    """The command that installs `libraries` on Debian and Ubuntu."""
-    return "sudo apt-get install " + " ".join(PACKAGES[name] for name in libraries)
-
-
-def _loads(name: str) -> bool:
-    try:
-        ctypes.CDLL(name)
-    except OSError:
-        return False
-    return True
+__all__ = ["install_line", "main", "missing_libraries"]
 
 
 def main(argv: list[str]) -> int:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar.records import F32
+from avatar.tools.facemesh import MOUTH, face_height
 
 F64 = NDArray[np.float64]
 
-UPPER_LIP, LOWER_LIP = 13, 14
-FOREHEAD, CHIN = 10, 152
+UPPER_LIP, LOWER_LIP = MOUTH.pairs[len(MOUTH.pairs) // 2]
 NOSE_TIP = 1
 CHEEKS = (234, 454)
 
@@ -32,8 +32,7 @@ STILL = (0.004, 0.01)
 def mouth_opening(landmarks: F32) -> float:
     """Gap between the inner lips over the face's height, of landmarks (478, 3) in any unit."""
     gap = landmarks[LOWER_LIP] - landmarks[UPPER_LIP]
-    face = landmarks[CHIN] - landmarks[FOREHEAD]
-    return float(np.hypot(gap[0], gap[1]) / max(float(np.hypot(face[0], face[1])), 1e-9))
+    return float(np.hypot(gap[0], gap[1])) / max(face_height(landmarks), 1e-9)
 
 
 def head_yaw(landmarks: F32) -> float:

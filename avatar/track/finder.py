@@ -9,13 +9,12 @@ face's own box, MediaPipe found two as they were, two with the border's colours 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from avatar.records import U8, Face
 from avatar.track.boxes import Place, Window
+from avatar.track.closing import Closing
 from avatar.track.landmarker import Landmarker
 
 MAX_FACES = 8
@@ -37,7 +36,7 @@ BACKGROUND = 0.25
 """A face smaller than this part of the biggest one belongs to the background."""
 
 
-class FaceFinder:
+class FaceFinder(Closing):
     """Finds up to 8 faces in a picture, the biggest first."""
 
     def __init__(self) -> None:
@@ -72,14 +71,6 @@ class FaceFinder:
     def close(self) -> None:
         """Free the model."""
         self._landmarker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _looked_at_closely(self, face: Face, rgb: U8) -> Face:
         """The same face found once more among its surroundings.

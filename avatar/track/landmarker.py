@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from avatar import weights
 from avatar.errors import ModelError
 from avatar.records import BLENDSHAPES, F32, LANDMARKS, U8, Face
+from avatar.tools.system_libraries import install_line, missing_libraries
+from avatar.track.closing import Closing
 
-_LIBRARIES_HINT = (
-    "; on Debian and Ubuntu its system libraries come with: apt-get install libgl1 libegl1 libgles2"
-    if sys.platform == "linux"
-    else ""
-)
+
+def libraries_hint() -> str:
+    """How to install the system libraries that are missing, to be added to an error; or nothing."""
+    missing = missing_libraries()
+    return f"; on Debian and Ubuntu they come with: {install_line(missing)}" if missing else ""
 
 
 def load_vision() -> Any:
@@ -28,7 +28,7 @@ def load_vision() -> Any:
     try:
         from mediapipe.tasks.python import vision
     except ImportError as error:
-        raise ModelError(f"MediaPipe cannot be imported ({error}){_LIBRARIES_HINT}") from None
+        raise ModelError(f"MediaPipe cannot be imported ({error}){libraries_hint()}") from None
     return vision
 
 
@@ -60,7 +60,7 @@ def starting(what: str) -> Iterator[None]:
         with quiet_stderr():
             yield
     except OSError as error:
-        raise ModelError(f"MediaPipe cannot load a library ({error}){_LIBRARIES_HINT}") from None
+        raise ModelError(f"MediaPipe cannot load a library ({error}){libraries_hint()}") from None
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"MediaPipe cannot start the {what}: {error}") from None
 
@@ -80,7 +80,7 @@ def to_image(rgb: U8) -> Any:
     return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
 
 
-class Landmarker:
+class Landmarker(Closing):
     """MediaPipe's FaceLandmarker: in pictures (`find`) or in a video (`follow`), as `video` says."""
 
     def __init__(self, *, video: bool, faces: int) -> None:
@@ -116,14 +116,6 @@ class Landmarker:
     def close(self) -> None:
         """Free the model; MediaPipe complains at the end of the program about one left open."""
         self._task.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _faces(result: Any, rgb: U8) -> list[Face]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 
 from avatar.records import F32, U8
+from avatar.track.closing import Closing
 from avatar.track.landmarker import base_options, load_vision, starting, to_image
 
 
-class PersonSegmenter:
+class PersonSegmenter(Closing):
     """MediaPipe's selfie segmenter (it works at 256x256) on single pictures."""
 
     def __init__(self) -> None:
@@ -34,11 +32,3 @@ class PersonSegmenter:
     def close(self) -> None:
         """Free the model."""
         self._task.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -17,14 +17,12 @@ What is not told apart: another person who takes the very place of the followed 
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import cv2
 import numpy as np
 
 from avatar.records import U8, Face, Frame
 from avatar.track.boxes import Place, Window
+from avatar.track.closing import Closing
 from avatar.track.finder import FaceFinder
 from avatar.track.landmarker import Landmarker
 
@@ -52,7 +50,7 @@ INTERVAL_MS = 33
 """Time between the frames made up for taking up a face: the model smooths by time."""
 
 
-class FaceTracker:
+class FaceTracker(Closing):
     """Follows one face: at first the biggest one, then the same as long as it stays."""
 
     def __init__(self) -> None:
@@ -91,14 +89,6 @@ class FaceTracker:
         """Free the models."""
         self._video.close()
         self._finder.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _hold(self, frame: Frame, elapsed_ns: int) -> Face | None:
         if not self._holding:

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avatar.tools.facemesh import CHIN, EYES, FOREHEAD, IRISES, MOUTH, OUTER_LIPS, OVAL, FaceModel
+from avatar.tools.facemesh import (
+    EYES,
+    HEAD_FACES,
+    IRISES,
+    MOUTH,
+    OUTER_LIPS,
+    OVAL,
+    FaceModel,
+    face_height,
+)
 from avatar.train.face_fit import SKIN, centred, shapes_of
 from avatar.train.tracks import Track
 
 CROP = 256
 """The side of the head crop that errors are told at [px]."""
-CROP_HEIGHTS = 2.1
-"""The same in heights of the face, forehead to chin."""
 
 BROWS = (
     70, 63, 105, 66, 107, 46, 53, 52, 65, 55,
@@ -44,8 +51,7 @@ class Row:
 
 def measure(model: FaceModel, people: Iterable[Track]) -> list[Row]:
     """One row per region; every person counts the same."""
-    height = model.mean[CHIN, 1] - model.mean[FOREHEAD, 1]
-    unit = CROP / (CROP_HEIGHTS * float(height))
+    unit = CROP / (HEAD_FACES * face_height(model.mean))
     before, after = [], []
     for person in people:
         shapes = centred(shapes_of(person, model.mean, model.rigid))
