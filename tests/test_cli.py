@@ -177,9 +177,10 @@ class TestErrors:
         assert self.call(KeyboardInterrupt(), monkeypatch) == 130
         assert capsys.readouterr().err == "avatar: stopped\n"
 
-    def test_a_bug_is_not_hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        with pytest.raises(ZeroDivisionError):
-            self.call(ZeroDivisionError(), monkeypatch)
+    def test_a_bug_is_told_as_one(self, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+        assert self.call(ZeroDivisionError("by nought"), monkeypatch) == 1
+        error = "internal error: ZeroDivisionError: by nought (--verbose shows where)"
+        assert capsys.readouterr().err == f"avatar: {error}\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a closed pipe reads differently on Windows")
