@@ -154,7 +154,10 @@ def turn_of(frame: VideoFrame) -> Turn:
     To be asked once per file: PyAV's side data and its frame hold each other, and the memory of a frame that
     was asked waits for the garbage collector.
     """
-    side_data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        side_data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # a kind of side data that PyAV has no name for, such as the EXIF of a picture
+        side_data = None
     if side_data is None:
         return Turn(0, False)
     a, b, _, c, d = np.frombuffer(bytes(cast("Buffer", side_data)), np.int32)[:5].tolist()

@@ -157,7 +157,7 @@ def add_canvas(parser: argparse.ArgumentParser) -> None:
         choices=("fit", "fill", "extend"),
         default="extend",
         help="how the portrait is laid into that size: fit = whole, with bars; fill = cut to fill it; "
-        "extend = whole, with blurred surroundings (default: %(default)s)",
+        "extend = brought near the head, with blurred surroundings (default: %(default)s)",
     )
     parser.add_argument(
         "--head",

@@ -47,7 +47,12 @@ def add_parser(commands: Subparsers) -> None:
         metavar="FILE.mp4",
         help="where to (default: %(default)s)",
     )
-    parser.add_argument("--seconds", type=shared.seconds, metavar="N", help="stop after so long")
+    parser.add_argument(
+        "--seconds",
+        type=shared.seconds,
+        metavar="N",
+        help="stop after so long (default: the recording once, 12 s; longer plays it forward and back)",
+    )
     shared.add_canvas(parser)
     shared.add_json(parser)
 
@@ -78,7 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
         identity, head_size=arguments.head, size=arguments.size, mode=arguments.fit, times=times
     )
     with contextlib.ExitStack() as open_things:
-        source = open_source(arguments.camera or str(resolve("demo_motion")), loop=seconds is not None)
+        source = open_source(
+            arguments.camera or str(resolve("demo_motion")), loop="bounce" if seconds else False
+        )
         open_things.callback(source.close)
         tracker = live.open_tracker(source, open_things)
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))

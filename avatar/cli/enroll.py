@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,9 +51,15 @@ def run(arguments: argparse.Namespace) -> int:
     identity = portrait.enroll_picture(picture, face=arguments.face)
 
     from avatar.identity.file import save_identity
+    from avatar.tools.facemesh import face_height
 
+    replaced = output.exists()
     save_identity(identity, output)
     height, width = identity.picture.shape[:2]
-    print(f"{output}: {identity.name}, picture {width}x{height}, head {identity.crop.side} pixels wide")
-    print(f"Talk as this picture: avatar run {output}")
+    face = round(face_height(identity.landmarks) * identity.crop.side)
+    print(
+        f"{output}{' (replaced)' if replaced else ''}: {identity.name}, picture {width}x{height}, "
+        f"face {face} pixels high"
+    )
+    print(f"Talk as this picture: avatar run {shlex.quote(str(output))}")
     return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from avatar.cli import arguments as shared
 from avatar.cli import live, portrait
 from avatar.cli.keys import Keys
+from avatar.errors import OutputError
 
 if TYPE_CHECKING:
     from avatar.cli.arguments import Subparsers
@@ -25,8 +26,8 @@ EXAMPLES = """\
   avatar run me.avatar --camera talk.mp4 --output out.mp4 --seconds 10
   avatar run me.avatar --output virtualcam --output window
 
-in the window: n sets your present face as the calm one, q ends; in the terminal the same, with Enter.
-Ctrl-C ends as well.
+in the window: n sets your present face as the calm one, q ends. In the terminal: the same with
+Enter, and Ctrl-C ends too.
 """
 
 
@@ -124,6 +125,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_places(places: list[str], arguments: argparse.Namespace) -> None:
+    files = [str(Path(place).resolve()) for place in places]
+    if len(set(files)) < len(files):
+        raise OutputError("the same --output is given twice")
     for place in places:
         if place not in ("virtualcam", "window", "null") and not place.startswith("virtualcam:"):
             shared.check_output(Path(place), [arguments.portrait, Path(arguments.camera)])

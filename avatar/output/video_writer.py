@@ -164,9 +164,9 @@ class VideoWriter:
             return
         self._drop()
         self._closed = True
-        raise OutputError(
-            f"{self.path}: {error.strerror or error}; the {self.frames / self.fps:.0f} s before can be played"
-        ) from error
+        seconds = int(self.frames / self.fps)  # the last part may be cut: whole seconds are whole
+        kept = f"; the {seconds} s before can be played" if seconds and self.path.exists() else ""
+        raise OutputError(f"{self.path}: {error.strerror or error}{kept}") from error
 
     def _drop(self) -> None:
         """Let go of the file without closing words."""
