@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
+from live_fakes import face
 
-from avatar.cli.driving import DrivingClip
+from avatar.capture import write_motion
+from avatar.cli.driving import DrivingClip, Part, track_file
 from avatar.cli.progress import ProgressLine
 from avatar.records import Observation
 
@@ -60,3 +63,25 @@ def test_progress_is_silent_where_it_would_fill_a_log() -> None:
     line("track", 5, 5)
     line.close()
     assert stream.getvalue() == ""
+
+
+def test_a_part_in_frames() -> None:
+    assert Part().frames(30) == slice(0, None)
+    assert Part(2, 4).frames(29.97) == slice(60, 180)
+
+
+def test_tracking_stops_at_the_end_of_the_part(carphone_path: Path, face_landmarker_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    clip = track_file(carphone_path, lambda what, done, total: told.append((done, total)), Part(0.1, 0.2))
+    end = Part(0.1, 0.2).frames(clip.fps).stop
+    assert 5 < end < 12
+    assert len(clip.seen) == end
+    assert told[-1] == (end, end)
+    assert clip.flaw is None
+
+
+def test_a_recording_is_read_as_far_as_its_part(tmp_path: Path) -> None:
+    seen = [face(i / 30) for i in range(20)]
+    write_motion(tmp_path / "x.motion", seen, 10.0)
+    clip = track_file(tmp_path / "x.motion", lambda *told: None, Part(0.5, 0.5))
+    assert [observation.index for observation in clip.seen] == list(range(10))
