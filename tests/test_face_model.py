@@ -12,7 +12,7 @@ from safetensors.numpy import load
 
 from avatar.errors import AvatarError, ModelError
 from avatar.records import F32
-from avatar.tools.facemesh import BLENDSHAPE_NAMES, FaceModel, face_model
+from avatar.tools.facemesh import BLENDSHAPE_NAMES, FaceModel, face_height, face_model
 from avatar.tools.geometry import fit_similarity
 from avatar.train import face_model as command
 from avatar.train.face_fit import blendshape_mirror, fit_model, mirror_map, wound
@@ -125,7 +125,7 @@ def test_the_measure_is_in_pixels_of_the_crop(fitted: FaceModel) -> None:
     faces[1, 468, 0] += 0.1
     track = Track(faces, np.zeros((2, 52), np.float32), np.stack([np.eye(4, dtype=np.float32)] * 2))
     irises = next(row for row in measure(fitted, [track]) if row.region == "irises")
-    height = fitted.mean[152, 1] - fitted.mean[10, 1]
+    height = face_height(fitted.mean)
     assert irises.before == pytest.approx(0.1 * 256 / (2.1 * height) / 10, rel=1e-3)
 
 
