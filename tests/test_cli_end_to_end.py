@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 import avatar
-from avatar.cli import main
+from avatar.cli import live, main
+from avatar.output import Null
 from avatar.records import U8
 
 FRAMES = 120
@@ -122,6 +123,41 @@ def test_ctrl_c_ends_a_run_in_order(folder: Path, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert json.loads(out)["frames"] > 0
     assert len(video(output)) > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_n_and_q_in_the_terminal_of_a_run(folder: Path) -> None:
+    options = ["--camera", folder / "astronaut.png", "--output", "null", "--size", "320x180", "--json"]
+    command = [sys.executable, "-m", "avatar", "run", str(folder / "astronaut.avatar"), *map(str, options)]
+    master, slave = os.openpty()
+    # Typed ahead: the terminal keeps it until it is asked.
+    os.write(master, b"n\nq\n")
+    child = subprocess.run(command, stdin=slave, capture_output=True, text=True, timeout=60, check=False)
+    os.close(slave)
+    os.close(master)
+    assert child.returncode == 0, child.stderr
+    assert "q + Enter: end." in child.stderr
+    assert json.loads(child.stdout)["seconds"] < 30
+
+
+def test_an_output_that_hangs_is_not_closed() -> None:
+    closed: list[str] = []
+
+    class Named(Null):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def close(self) -> None:
+            closed.append(self.name)
+
+    hung = Named("hung")
+    outputs = live.Outputs()
+    for output in (Named("one"), hung, Named("two")):
+        outputs.add(output)
+    outputs.left_behind.append(hung)
+    outputs.close()
+    assert sorted(closed) == ["one", "two"]
 
 
 def test_the_example_of_the_package_runs(
