@@ -14,7 +14,7 @@ from avatar.warp.mesh import HeadMesh
 from avatar.warp.openings import without_openings
 from avatar.warp.raster import MeshRaster
 
-COARSE = 80
+COARSE = 64
 """About so many cells of the flow along the whole crop: hair, neck and shoulders move smoothly."""
 FINE = 160
 """About so many along the face alone, where lids and lips meet and one cheek hides behind the other side."""
@@ -48,8 +48,13 @@ class Warper:
         self._carried = np.ones_like(rest)
         self._carried[:, :2] = (rest[:, :2] + _LOW) / _SPAN
         self._areas = _areas(rest, self._mesh.triangles)
-        ratio = max(1, round(side / COARSE))
+        corners = self._mesh.triangles.ravel()
+        order = np.argsort(corners, kind="stable")
+        self._of_vertex = order // 3  # the triangles of vertex 0, then of vertex 1, ...
+        self._vertex_starts = np.searchsorted(corners[order], np.arange(len(rest)))
+        ratio = _pixels_a_cell(side, COARSE)
         whole = (-(-side // ratio) + 2) * ratio
+        self._moved = np.empty((side, side, 4), np.uint8)
         self._buffers: list[F32] = [np.empty((whole, whole), np.float32) for _ in range(2)]
 
     def __call__(self, motion: Motion) -> Warped:
@@ -57,10 +62,8 @@ class Warper:
         points = self._mesh(motion)
         self._carried[:, 2] = self._confidence(points)
         (columns, rows), confidence, torn = self._flow(points)
-        moved = np.asarray(
-            cv2.remap(self._texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
-            np.uint8,
-        )
+        moved = self._moved
+        cv2.remap(self._texture, columns, rows, cv2.INTER_LINEAR, dst=moved, borderMode=cv2.BORDER_REPLICATE)
         if torn is not None:
             _soften(torn[0].of(moved), torn[1])
         person = np.asarray(cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR), np.uint8)
@@ -79,15 +82,17 @@ class Warper:
         The arrays of the flow are used again by the next call.
         """
         flow, drawn = self._draw(points, Box(0, 0, self.side, self.side), COARSE, self._buffers)
+        torn = None
         box = self._face_box(points)
         if box is not None:
             detail, cells = self._draw(points, box, FINE)
             for plane, fine in zip(flow, detail, strict=True):
                 box.of(plane)[:] = fine
-            cell = box.size[0] / self.side / (cells.shape[0] - 2)
-            tears = _tears(cells[1:-1, 1:-1, :2], box.size[0], _TORN * cell / _SPAN)
-        confidence = np.ascontiguousarray(drawn[1:-1, 1:-1, 2])
-        return flow, confidence, None if box is None or tears is None else (box, tears)
+            ratio = _pixels_a_cell(box.size[0], FINE)
+            torn = _tears(cells[1:-1, 1:-1, :2], ratio, _TORN * ratio / self.side / _SPAN)
+            if torn is not None:
+                torn = _moved(torn, box)
+        return flow, np.ascontiguousarray(drawn[1:-1, 1:-1, 2]), torn
 
     def _draw(
         self, points: F32, box: Box, cells: int, buffers: list[F32] | None = None
@@ -98,7 +103,7 @@ class Warper:
         pixels would bend the flow at the rim.
         """
         size = box.size[0]
-        ratio = max(1, round(size / cells))
+        ratio = _pixels_a_cell(size, cells)
         cells = -(-size // ratio) + 2
         window = ((box.left - ratio) / self.side, (box.top - ratio) / self.side, cells * ratio / self.side)
         drawn = self._raster(points, self._carried, cells, window)
@@ -127,24 +132,56 @@ class Warper:
         # Signed: a triangle that turned its back has changed its sign.
         ratio = _areas(points, triangles) / np.where(np.abs(self._areas) < 1e-9, 1e-9, self._areas)
         trust = np.clip(np.minimum(ratio * 1.5, 2.0 / np.maximum(ratio, 1e-3)), 0, 1).astype(np.float32)
-        least = np.ones(len(points), np.float32)
-        np.minimum.at(least, triangles.ravel(), np.repeat(trust, 3))
-        return least
+        return np.asarray(np.minimum.reduceat(trust[self._of_vertex], self._vertex_starts), np.float32)
 
 
-def _tears(carried: F32, size: int, step: float) -> F32 | None:
-    """(size, size), 0..1: where `carried` (cells, cells, 2) jumps by more than `step`; None if nowhere."""
-    across = down = np.zeros((1, 1), np.bool_)
-    for plane in cv2.split(np.ascontiguousarray(carried)):
-        across = across | (cv2.absdiff(plane[:, 1:], plane[:, :-1]) > step)
-        down = down | (cv2.absdiff(plane[1:], plane[:-1]) > step)
-    if not (across.any() or down.any()):
+def _pixels_a_cell(size: int, cells: int) -> int:
+    """Whole pixels a cell when `size` pixels are to be about `cells` cells."""
+    return max(1, round(size / cells))
+
+
+def _moved(torn: tuple[Box, F32], by: Box) -> tuple[Box, F32]:
+    """`torn` of the part `by`, as of the whole picture; what hangs over that part is cut off."""
+    box, where = torn
+    right, bottom = min(box.right, by.size[0]), min(box.bottom, by.size[1])
+    kept = np.ascontiguousarray(where[: bottom - box.top, : right - box.left])
+    return Box(by.left + box.left, by.top + box.top, by.left + right, by.top + bottom), kept
+
+
+def _tears(carried: F32, ratio: int, step: float) -> tuple[Box, F32] | None:
+    """Where `carried` (cells, cells, 2) jumps by more than `step`.
+
+    Returns:
+        The box that holds all jumps, in pixels (`ratio` a cell), and how much each of its pixels is torn,
+        0..1; None if nothing jumps.
+    """
+    planes = cv2.split(np.ascontiguousarray(carried))
+    widest = max(
+        max(
+            cv2.norm(plane[:, 1:], plane[:, :-1], cv2.NORM_INF), cv2.norm(plane[1:], plane[:-1], cv2.NORM_INF)
+        )
+        for plane in planes
+    )
+    if widest <= step:
         return None
-    jumps = np.zeros((carried.shape[0], carried.shape[1]), np.float32)
-    for side, other, jump in ((jumps[:, 1:], jumps[:, :-1], across), (jumps[1:], jumps[:-1], down)):
-        side[jump] = other[jump] = 1
-    spread = cv2.GaussianBlur(jumps, (0, 0), 0.8)
-    return np.asarray(np.clip(cv2.resize(spread, (size, size)) * 1.5, 0, 1), np.float32)
+    jumps = np.zeros((carried.shape[0], carried.shape[1]), np.bool_)
+    for plane in planes:
+        across = cv2.absdiff(plane[:, 1:], plane[:, :-1]) > step
+        down = cv2.absdiff(plane[1:], plane[:-1]) > step
+        for part, jump in (
+            (jumps[:, 1:], across),
+            (jumps[:, :-1], across),
+            (jumps[1:], down),
+            (jumps[:-1], down),
+        ):
+            np.logical_or(part, jump, out=part)
+    rows, columns = np.flatnonzero(jumps.any(axis=1)), np.flatnonzero(jumps.any(axis=0))
+    top, left = max(int(rows[0]) - 2, 0), max(int(columns[0]) - 2, 0)
+    held = jumps[top : int(rows[-1]) + 3, left : int(columns[-1]) + 3].astype(np.float32)
+    size = (held.shape[1] * ratio, held.shape[0] * ratio)
+    where = cv2.resize(cv2.GaussianBlur(held, (0, 0), 0.8), size) * np.float32(1.5)
+    box = Box(left * ratio, top * ratio, left * ratio + size[0], top * ratio + size[1])
+    return box, np.minimum(where, 1)
 
 
 def _soften(picture: U8, where: F32) -> None:
