@@ -257,10 +257,22 @@ def test_the_edge_of_a_turned_head_is_soft(
     def leave(picture: U8, where: F32) -> None:
         softened.append(int((where > 0).sum()))
 
-    monkeypatch.setattr("avatar.warp.warp._soften", leave)
+    monkeypatch.setattr("avatar.warp.warp.soften", leave)
     hard = Warper(astronaut_identity, 683)(turned)
     assert softened and 100 < softened[0] < 0.2 * 683**2, "a line along the far cheek, not an area"
     changed_pixels = (soft.person != hard.person).any(axis=2)
     assert 100 < changed_pixels.sum() <= softened[0]
     Warper(astronaut_identity, 683)(rigid(astronaut_identity))
-    assert len(softened) == 1, "nothing is torn at rest"
+    assert len(softened) == 2, "person and matte once; nothing is torn at rest"
+
+
+@pytest.mark.parametrize("strip", [1, 7, 1000])
+def test_it_does_not_matter_how_many_rows_are_moved_at_a_time(
+    astronaut_identity: Identity, monkeypatch: pytest.MonkeyPatch, strip: int
+) -> None:
+    turned = rigid(astronaut_identity, turn=(0.1, 0.3, 0.1), shift=(0.03, -0.02, 0))
+    usual = Warper(astronaut_identity, 300)(turned)
+    monkeypatch.setattr("avatar.warp.warp.STRIP", strip)
+    other = Warper(astronaut_identity, 300)(turned)
+    assert np.abs(usual.person.astype(int) - other.person).max() <= 1
+    assert np.abs(usual.alpha.astype(int) - other.alpha).max() <= 1
