@@ -15,14 +15,14 @@ from avatar.warp.mesh import HeadMesh
 from avatar.warp.openings import without_openings
 from avatar.warp.raster import MeshRaster
 
-COARSE = 64
+COARSE = 48
 """About so many cells of the flow along the whole crop: hair, neck and shoulders move smoothly."""
-FINE = 160
+FINE = 100
 """About so many along the face alone, where lids and lips meet and one cheek hides behind the other side."""
 FACE_MARGIN = 0.06
 """Room around the face in the fine part, in heights of the face."""
 
-STRIP = 64
+STRIP = 176
 """Rows of the picture that are moved at a time."""
 
 _LOW, _SPAN = 0.5, 2.0
