@@ -22,6 +22,8 @@ FINE = 100
 FACE_MARGIN = 0.06
 """Room around the face in the fine part, in heights of the face."""
 
+CONFIDENCE = 128
+"""Side of the confidence map; the face's part of it comes from the fine cells."""
 STRIP = 176
 """Rows of the picture that are moved at a time."""
 
@@ -60,7 +62,7 @@ class Warper:
         self._carried[:, 2] = self._confidence(points)
         whole, drawn = self._draw(points, Box(0, 0, self.side, self.side), COARSE)
         box = self._face_box(points)
-        face = None if box is None else self._draw(points, box, FINE)[0]
+        face, detail = (None, None) if box is None else self._draw(points, box, FINE)
         person, alpha = self._move(whole, face)
         torn = None if face is None else face.tears()
         if torn is not None:
@@ -68,7 +70,12 @@ class Warper:
                 soften(torn[0].of(layer), torn[1])
         for eye in self._eyes:
             eye.draw(person, motion)
-        return Warped(person, alpha, confidence=np.ascontiguousarray(drawn[1:-1, 1:-1, 2]))
+        confidence = _shrunk(drawn, CONFIDENCE, CONFIDENCE)
+        if box is not None and detail is not None:
+            scale = CONFIDENCE / self.side
+            part = Box(*(round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom)))
+            part.of(confidence)[:] = _shrunk(detail, *part.size)
+        return Warped(person, alpha, confidence)
 
     def _move(self, whole: CellFlow, face: CellFlow | None) -> tuple[U8, U8]:
         """The person (side, side, 3) and the matte (side, side), moved.
@@ -115,6 +122,11 @@ class Warper:
         ratio = _areas(points, triangles) / np.where(np.abs(self._areas) < 1e-9, 1e-9, self._areas)
         trust = np.clip(np.minimum(ratio * 1.5, 2.0 / np.maximum(ratio, 1e-3)), 0, 1).astype(np.float32)
         return np.asarray(np.minimum.reduceat(trust[self._of_vertex], self._vertex_starts), np.float32)
+
+
+def _shrunk(drawn: F32, width: int, height: int) -> F32:
+    """The confidence in cells as they were drawn, (height, width)."""
+    return np.asarray(cv2.resize(np.ascontiguousarray(drawn[1:-1, 1:-1, 2]), (width, height)), np.float32)
 
 
 def _areas(points: F32, triangles: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> F32:
