@@ -61,7 +61,7 @@ class Compositor:
         height, width = identity.picture.shape[:2]
         self.size = size or (width, height)
         """(width, height) of every frame, pixels."""
-        face = face_height(identity.landmarks)
+        face = face_height(identity.front.landmarks)
         self.placement = place((width, height), identity.crop, self.size, mode, face=face)
         picture = _render(identity.picture, self.placement, self.size)
         soft = mode == "extend" and self.placement.picture != Rect(0, 0, *self.size)

@@ -49,7 +49,7 @@ class Renderer:
         self.times = times
         self._composite = Compositor(identity, size=size, mode=mode)
         side = (
-            identity.texture.shape[0]
+            identity.front.texture.shape[0]
             if head_size is None
             else round(head_size * crop_faces(identity) / HEAD_FACES)
         )
@@ -65,7 +65,7 @@ class Renderer:
     def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
         """Render one frame."""
         with self._measure("warp"):
-            warped = self._warp(motion)
+            warped = self._warp(motion, captured_ns)
         with self._measure("generate"):
             portrait = self._generate(warped, motion)
         with self._measure("composite"):
@@ -77,4 +77,4 @@ class Renderer:
 
 def crop_faces(identity: Identity) -> float:
     """Side of the identity's crop in heights of the face."""
-    return 1.0 / face_height(identity.landmarks)
+    return 1.0 / face_height(identity.front.landmarks)

@@ -2,13 +2,15 @@
 
 Coordinates
     picture or camera pixels   x right, y down, (0, 0) is the centre of the top left pixel
-    crop units                 the identity's square head crop spans 0..1 in x and y; z in the same unit
+    crop units                 the square head crop of a view spans 0..1 in x and y; z in the same unit;
+                               the identity's crop is that of its first view
     z                          smaller is nearer to the camera, as MediaPipe gives it
 Colours are RGB, uint8, unless a field says otherwise. Times are nanoseconds of `tools.clock.now_ns`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,29 +85,20 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Identity:
-    """One person as a picture, taken apart once at enrolment; stored as an .avatar file.
+class View:
+    """One picture of a person taken apart, in a square crop of its own.
 
     S is the side of the stored crop in pixels (256..1024): the crop at its own resolution, within limits.
     """
 
-    name: str
-    picture: U8
-    """(H, W, 3), the whole picture."""
-    crop: Crop
-    """Where the head crop lies in `picture`."""
     texture: U8
     """(S, S, 3), the person's colours, continued past the outline so that no wall is in them."""
     alpha: U8
     """(S, S), 255 where the person is."""
     head: U8
     """(S, S), 255 where the person's head is: face, hair, ears; it moves as one."""
-    plate: U8
-    """(S, S, 3), the background with the person taken out."""
     landmarks: F32
-    """(478, 3), crop units, as found in the picture."""
-    neutral: F32
-    """(478, 3), crop units: `landmarks` with the portrait's own expression taken off, pose kept."""
+    """(478, 3), units of this view's crop, as found in the picture."""
     blendshapes: F32
     """(52,), as found in the picture."""
     pose: F32
@@ -113,15 +106,56 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Conditioning:
+    """What a generator has worked out of the person alone, once at enrolment."""
+
+    preset: str
+    """Which kind of generator."""
+    weights_sha256: str
+    """Of the weights file it was worked out with; it suits no other."""
+    tensors: Mapping[str, F32]
+    """By their names in that generator."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identity:
+    """One person as one picture or several, taken apart once at enrolment; stored as an .avatar file.
+
+    Everything but the further views lies in the crop of the first one, the front.
+    """
+
+    name: str
+    picture: U8
+    """(H, W, 3), the whole picture that moves."""
+    crop: Crop
+    """Where the head crop lies in `picture`."""
+    plate: U8
+    """(S, S, 3), the background of that crop with the person taken out; S as of the front."""
+    neutral: F32
+    """(478, 3), crop units: the front's `landmarks` with the expression taken off, pose kept."""
+    views: tuple[View, ...]
+    """1..32; the first is that of `picture`, the others show the person with other faces and poses."""
+    conditioning: Conditioning | None = None
+    """None: to be worked out when it is needed."""
+
+    @property
+    def front(self) -> View:
+        """The view of `picture`, whose crop is that of every motion."""
+        return self.views[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Warped:
     """The person's own pixels, moved into the wanted pose."""
 
     person: U8
-    """(S, S, 3), eyes included; between opened lips it holds nothing of use."""
+    """(S, S, 3), eyes and inner mouth included."""
     alpha: U8
     """(S, S), 255 where the person is."""
     confidence: F32
     """(G, G), 0..1: how far the moved pixels can be trusted; low where they are stretched or turn away."""
+    other: Warped | None = None
+    """The same of the second best view, at a smaller S; None if there is one view only."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

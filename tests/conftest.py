@@ -73,18 +73,12 @@ def astronaut_identity(astronaut: U8, face_landmarker_path: Path, selfie_segment
     from avatar.pipeline import enroll_picture
 
     identity = enroll_picture(astronaut, name="astronaut")
-    for field in (
-        "picture",
-        "texture",
-        "alpha",
-        "head",
-        "plate",
-        "landmarks",
-        "neutral",
-        "blendshapes",
-        "pose",
+    for record, fields in (
+        (identity, ("picture", "plate", "neutral")),
+        (identity.front, ("texture", "alpha", "head", "landmarks", "blendshapes", "pose")),
     ):
-        getattr(identity, field).flags.writeable = False
+        for field in fields:
+            getattr(record, field).flags.writeable = False
     return identity
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_people import made_identity
+from made_people import FACE_SCALE, made_face, made_identity, made_view
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -25,15 +25,16 @@ SIDE = 256
 
 def storable_identity() -> Identity:
     """As `made_identity`, with layers as large as they are stored."""
-    made = made_identity({"jawOpen": 0.4}, turn=(0.1, 0.2, 0))
-    random = np.random.default_rng(2)
-    return replace(
-        made,
-        texture=random.integers(0, 256, (SIDE, SIDE, 3), np.uint8),
-        alpha=random.integers(0, 256, (SIDE, SIDE), np.uint8),
-        head=random.integers(0, 256, (SIDE, SIDE), np.uint8),
-        plate=random.integers(0, 256, (SIDE, SIDE, 3), np.uint8),
-    )
+    expression, turn = {"jawOpen": 0.4}, (0.1, 0.2, 0)
+    face = made_face(expression, turn=turn, shift=(0.5, 0.5), scale=FACE_SCALE)
+    plate = np.random.default_rng(2).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    return replace(made_identity(expression, turn=turn), plate=plate, views=(made_view(face, SIDE),))
+
+
+def part_of(identity: Identity, key: str) -> NDArray[Any]:
+    """An array of the identity or of its front view."""
+    found: NDArray[Any] = getattr(identity if hasattr(identity, key) else identity.front, key)
+    return found
 
 
 def taken_apart(path: Path) -> tuple[dict[str, str], Tensors]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from made_people import Vector
+from made_people import Vector, made_face
 from numpy.typing import NDArray
 
-from avatar.records import F32, U8, Identity, Motion
+from avatar.records import F32, U8, Identity, Motion, Observation
+from avatar.retarget import Retargeter
 from avatar.tools.facemesh import CHIN, EYES, MOUTH, OVAL
 from avatar.tools.geometry import rotation_from_vector
 from avatar.tools.outlines import fill_ring, smooth_ring
@@ -20,12 +21,12 @@ def rigid(
     identity: Identity, *, turn: Vector = (0, 0, 0), shift: Vector = (0, 0, 0), scale: float = 1.0
 ) -> Motion:
     """The portrait as it is, its head turned [rad] and grown about the middle of the face, then moved."""
-    middle = identity.landmarks[list(OVAL)].mean(axis=0)
+    middle = identity.front.landmarks[list(OVAL)].mean(axis=0)
     matrix = scale * rotation_from_vector(np.array(turn, np.float32))
     start = middle - matrix @ middle + np.array(shift, np.float32)
     head = np.column_stack([matrix, start]).astype(np.float32)
     return Motion(
-        (identity.landmarks @ matrix.T + start).astype(np.float32), head, np.zeros(2, np.float32), 0.0
+        (identity.front.landmarks @ matrix.T + start).astype(np.float32), head, np.zeros(2, np.float32), 0.0
     )
 
 
@@ -64,9 +65,9 @@ def skin(landmarks: F32, side: int) -> Mask:
 
 def hair(identity: Identity, side: int) -> Mask:
     """The person above the chin and outside of the face."""
-    person = resized(identity.alpha, side) > 250
-    above = np.arange(side)[:, None] < identity.landmarks[CHIN, 1] * side
-    return np.asarray(person & above & ~inside(rings(identity.landmarks, side)["face"], side), bool)
+    person = resized(identity.front.alpha, side) > 250
+    above = np.arange(side)[:, None] < identity.front.landmarks[CHIN, 1] * side
+    return np.asarray(person & above & ~inside(rings(identity.front.landmarks, side)["face"], side), bool)
 
 
 def difference(one: U8, other: U8, where: Mask) -> float:
@@ -76,3 +77,14 @@ def difference(one: U8, other: U8, where: Mask) -> float:
 
 def changed(motion: Motion, landmarks: F32, blink_: tuple[float, float] = (0, 0)) -> Motion:
     return Motion(landmarks, motion.head, np.array(blink_, np.float32), motion.jaw_open)
+
+
+def driven(identity: Identity, expression: dict[str, float]) -> Motion:
+    """The portrait with an expression, its lips shut when it is empty."""
+    retarget = Retargeter(identity, smoothing=0)
+    retarget.prepare([made_face()])
+    face = made_face(expression)
+    if not expression:
+        for upper, lower in MOUTH.pairs:
+            face.landmarks[[upper, lower]] = (face.landmarks[upper] + face.landmarks[lower]) / 2
+    return retarget(Observation(face, 0, 0))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from avatar.records import BLENDSHAPES, F32, Crop, Face, Identity
+from avatar.records import BLENDSHAPES, F32, Crop, Face, Identity, View
 from avatar.tools.facemesh import BLENDSHAPE_NAMES, face_model
 from avatar.tools.geometry import Similarity, rotation_from_vector
 
@@ -72,12 +72,20 @@ def made_identity(
         name="someone",
         picture=random.integers(0, 256, (90, 120, 3), np.uint8),
         crop=Crop(20, -5, 80),
+        plate=random.integers(0, 256, (side, side, 3), np.uint8),
+        neutral=rest.landmarks,
+        views=(made_view(found),),
+    )
+
+
+def made_view(face: Face, side: int = TEXTURE_SIDE, seed: int = 1) -> View:
+    """Noise with that face, whose landmarks are in crop units."""
+    random = np.random.default_rng(seed)
+    return View(
         texture=random.integers(0, 256, (side, side, 3), np.uint8),
         alpha=random.integers(0, 256, (side, side), np.uint8),
         head=random.integers(0, 256, (side, side), np.uint8),
-        plate=random.integers(0, 256, (side, side, 3), np.uint8),
-        landmarks=found.landmarks,
-        neutral=rest.landmarks,
-        blendshapes=found.blendshapes,
-        pose=found.pose,
+        landmarks=face.landmarks,
+        blendshapes=face.blendshapes,
+        pose=face.pose,
     )

@@ -10,7 +10,7 @@ import pytest
 from skimage import data
 
 from avatar.composite import Compositor
-from avatar.records import F32, U8, Crop, Identity, Portrait
+from avatar.records import F32, U8, Crop, Identity, Portrait, View
 from avatar.tools.placement import MODES, Mode, Rect
 
 HD = (1280, 720)
@@ -48,7 +48,8 @@ def identity(picture: U8, crop: Crop, side: int | None = None) -> Identity:
     alpha = np.zeros(rgb.shape[:2], np.uint8)
     none = np.zeros(52, np.float32)
     pose: F32 = np.eye(4, dtype=np.float32)
-    return Identity("someone", picture, crop, rgb, alpha, alpha, rgb, landmarks, landmarks, none, pose)
+    view = View(rgb, alpha, alpha, landmarks, none, pose)
+    return Identity("someone", picture, crop, rgb, landmarks, (view,))
 
 
 def outside(compositor: Compositor) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

@@ -85,7 +85,11 @@ def test_boxes_are_whole_pixels() -> None:
 def test_a_tiny_face_is_refused() -> None:
     with pytest.raises(PictureError, match=rf"only \d+ pixels high; it takes at least {FACE_MIN}"):
         enrolled(wall(300, 300), face_at(150, 150, FACE_MIN - 3))
-    assert enrolled(wall(300, 300), face_at(150, 150, FACE_MIN + 4)).texture.shape == (CROP_MIN, CROP_MIN, 3)
+    assert enrolled(wall(300, 300), face_at(150, 150, FACE_MIN + 4)).front.texture.shape == (
+        CROP_MIN,
+        CROP_MIN,
+        3,
+    )
 
 
 # The crop
@@ -97,10 +101,10 @@ def test_the_crop_is_the_picture_at_its_own_resolution() -> None:
     crop = identity.crop
     assert CROP_MIN < crop.side < CROP_MAX
     assert crop.side == pytest.approx(CROP_FACES * face_height(face_at(300, 280, 110).landmarks), abs=1)
-    assert identity.texture.shape == (crop.side, crop.side, 3)
+    assert identity.front.texture.shape == (crop.side, crop.side, 3)
     own = picture[crop.top : crop.top + crop.side, crop.left : crop.left + crop.side].astype(np.float32)
-    alpha = identity.alpha[..., None] / np.float32(255)
-    again = alpha * identity.texture + (1 - alpha) * identity.plate
+    alpha = identity.front.alpha[..., None] / np.float32(255)
+    again = alpha * identity.front.texture + (1 - alpha) * identity.plate
     assert np.abs(again - own).mean() < 1.5
 
 
@@ -108,22 +112,22 @@ def test_landmarks_come_to_crop_units_by_pixel_middles() -> None:
     face = face_at(300, 280, 110)
     identity = enrolled(wall(600, 600), face)
     crop = identity.crop
-    back = identity.landmarks * crop.side + np.array([crop.left - 0.5, crop.top - 0.5, 0], np.float32)
+    back = identity.front.landmarks * crop.side + np.array([crop.left - 0.5, crop.top - 0.5, 0], np.float32)
     np.testing.assert_allclose(back, face.landmarks, atol=1e-3)
-    middle = identity.landmarks[list(OVAL), :2].mean(axis=0)
+    middle = identity.front.landmarks[list(OVAL), :2].mean(axis=0)
     np.testing.assert_allclose(middle, (0.5, 0.49), atol=0.01)
-    height = np.linalg.norm(identity.landmarks[FOREHEAD] - identity.landmarks[CHIN])
+    height = np.linalg.norm(identity.front.landmarks[FOREHEAD] - identity.front.landmarks[CHIN])
     assert height == pytest.approx(1 / CROP_FACES, rel=0.02)
 
 
 @pytest.mark.parametrize(("height", "side"), [(40, CROP_MIN), (600, CROP_MAX)])
 def test_the_stored_crop_keeps_within_limits(height: int, side: int) -> None:
     identity = enrolled(wall(1800, 1800), face_at(900, 900, height))
-    assert identity.texture.shape == identity.plate.shape == (side, side, 3)
-    assert identity.alpha.shape == (side, side)
+    assert identity.front.texture.shape == identity.plate.shape == (side, side, 3)
+    assert identity.front.alpha.shape == (side, side)
     assert identity.crop.side == pytest.approx(CROP_FACES * height, rel=0.1)
     # The place is kept in the scaling: red rises to the right, green downwards.
-    middle = identity.texture[side // 2, side // 2]
+    middle = identity.front.texture[side // 2, side // 2]
     np.testing.assert_allclose(middle[:2], 127, atol=4)
 
 
@@ -133,12 +137,12 @@ def test_a_crop_may_hang_over_any_border(x: int, y: int) -> None:
     crop = identity.crop
     assert crop.left < 0 or crop.top < 0 or max(crop.left, crop.top) + crop.side > 300
     assert identity.picture.shape == (300, 300, 3)
-    assert identity.texture.shape == (crop.side, crop.side, 3)
+    assert identity.front.texture.shape == (crop.side, crop.side, 3)
 
 
 def test_outside_of_the_picture_the_crop_is_mirrored() -> None:
     picture = wall(60, 40)
-    cut, inside = enrolment._cut(picture, Crop(-50, -10, 200))
+    cut, inside = enrolment.cut_out(picture, Crop(-50, -10, 200))
     assert cut.shape == (200, 200, 3)
     np.testing.assert_array_equal(cut[10:50, 50:110], picture)
     np.testing.assert_array_equal(cut[10:50, 49], picture[:, 0])
@@ -187,11 +191,11 @@ def test_the_known_expression_is_taken_off() -> None:
         pose = fit_similarity(model.mean, identity.neutral, model.rigid)
         shapes.append(pose.undo(identity.neutral))
     assert np.linalg.norm(shapes[0] - shapes[1], axis=1).max() < 0.05
-    assert np.abs(rest.neutral - rest.landmarks).max() < 1e-6
+    assert np.abs(rest.neutral - rest.front.landmarks).max() < 1e-6
 
 
 def test_the_smiling_astronaut_is_less_smiling_at_rest(astronaut_identity: Identity) -> None:
-    found, rest = astronaut_identity.landmarks, astronaut_identity.neutral
+    found, rest = astronaut_identity.front.landmarks, astronaut_identity.neutral
 
     def width(points: F32) -> float:
         return float(np.linalg.norm(points[MOUTH.upper[0]] - points[MOUTH.upper[-1]]))
@@ -214,11 +218,11 @@ def test_the_astronaut_is_enrolled(astronaut: U8, astronaut_identity: Identity) 
     assert identity.crop.side == pytest.approx(309, abs=8)
     assert identity.crop.left + identity.crop.side / 2 == pytest.approx(225, abs=5)
     assert identity.crop.top < 0, "her hair reaches the picture's border: the crop hangs over it"
-    nose = np.round(identity.landmarks[1, :2] * identity.texture.shape[0]).astype(int)
-    assert identity.alpha[nose[1], nose[0]] == 255
-    assert 0.2 < (identity.alpha > 128).mean() < 0.8
-    assert identity.blendshapes.shape == (52,) and identity.blendshapes.max() > 0.5
-    assert identity.landmarks.dtype == identity.neutral.dtype == np.float32
+    nose = np.round(identity.front.landmarks[1, :2] * identity.front.texture.shape[0]).astype(int)
+    assert identity.front.alpha[nose[1], nose[0]] == 255
+    assert 0.2 < (identity.front.alpha > 128).mean() < 0.8
+    assert identity.front.blendshapes.shape == (52,) and identity.front.blendshapes.max() > 0.5
+    assert identity.front.landmarks.dtype == identity.neutral.dtype == np.float32
 
 
 def test_two_people_are_told_apart(
@@ -235,7 +239,7 @@ def test_two_people_are_told_apart(
     assert two[0] + two[2] / 2 == pytest.approx(812 - 225 * 300 / 512, abs=10)
     identity = enroll_picture(pair, name="right", face=2)
     assert identity.crop.side == pytest.approx(309 * 300 / 512, abs=8)
-    assert identity.texture.shape == (CROP_MIN, CROP_MIN, 3)
+    assert identity.front.texture.shape == (CROP_MIN, CROP_MIN, 3)
 
 
 def test_a_picture_of_a_wall_has_no_face(face_landmarker_path: Path, selfie_segmenter_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_the_blendshapes_are_named_as_mediapipe_names_them(
     assert len(BLENDSHAPE_NAMES) == len(set(BLENDSHAPE_NAMES)) == BLENDSHAPES
     assert BLENDSHAPE_NAMES[0] == "_neutral"
     assert sorted(BLENDSHAPE_NAMES[1:]) == BLENDSHAPE_NAMES[1:]
-    strongest = [BLENDSHAPE_NAMES[i] for i in np.argsort(astronaut_identity.blendshapes)[-4:]]
+    strongest = [BLENDSHAPE_NAMES[i] for i in np.argsort(astronaut_identity.front.blendshapes)[-4:]]
     assert {"mouthSmileLeft", "mouthSmileRight"} <= set(strongest), "she smiles"
 
 
@@ -152,5 +152,10 @@ def test_the_model_is_read_once() -> None:
 
 
 def test_a_found_face_has_the_records_shape(astronaut_identity: Identity) -> None:
-    face = Face(astronaut_identity.landmarks, astronaut_identity.blendshapes, astronaut_identity.pose, (1, 1))
+    face = Face(
+        astronaut_identity.front.landmarks,
+        astronaut_identity.front.blendshapes,
+        astronaut_identity.front.pose,
+        (1, 1),
+    )
     assert face.landmarks.shape == face_model().mean.shape

@@ -6,17 +6,17 @@ import numpy as np
 from made_people import made_identity
 
 from avatar.identity.head import head_mask
-from avatar.records import U8, Identity
+from avatar.records import U8, Identity, View
 from avatar.tools.facemesh import CHIN, OVAL, face_height
 from avatar.tools.outlines import fill_ring
 
 
-def face_of(identity: Identity, side: int) -> U8:
-    return fill_ring(identity.landmarks[list(OVAL), :2] * side - np.float32(0.5), (side, side))
+def face_of(view: View, side: int) -> U8:
+    return fill_ring(view.landmarks[list(OVAL), :2] * side - np.float32(0.5), (side, side))
 
 
 def test_the_head_is_the_face_and_the_hair_without_the_shoulders(astronaut_identity: Identity) -> None:
-    someone = astronaut_identity
+    someone = astronaut_identity.front
     side = someone.head.shape[0]
     assert (someone.head <= someone.alpha).all()
     assert someone.head[face_of(someone, side) > 250].mean() > 250
@@ -30,7 +30,7 @@ def test_the_head_is_the_face_and_the_hair_without_the_shoulders(astronaut_ident
 
 
 def test_a_gap_ends_the_head() -> None:
-    someone = made_identity()
+    someone = made_identity().front
     side = 300
     alpha = face_of(someone, side)
     alpha[:20] = 255  # a hat that floats over the head
@@ -40,6 +40,6 @@ def test_a_gap_ends_the_head() -> None:
 
 
 def test_a_person_everywhere_is_bounded() -> None:
-    someone = made_identity()
+    someone = made_identity().front
     head = head_mask(np.full((300, 300), 255, np.uint8), someone.landmarks)
     assert 0.1 < (head > 127).mean() < 0.6

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_avatars import changed, refusal, storable_identity
+from made_avatars import changed, part_of, refusal, storable_identity
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
@@ -37,7 +37,7 @@ def stored(identity: Identity, tmp_path: Path) -> Path:
 def assert_same(one: Identity, other: Identity) -> None:
     assert (one.name, one.crop) == (other.name, other.crop)
     for field in ARRAYS:
-        ours, theirs = getattr(one, field), getattr(other, field)
+        ours, theirs = part_of(one, field), part_of(other, field)
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
 
@@ -157,7 +157,7 @@ def test_a_missing_part_is_named(stored: Path, field: str) -> None:
 
 @pytest.mark.parametrize("field", ["landmarks", "neutral", "blendshapes", "pose"])
 def test_wrong_numbers_are_refused(stored: Path, identity: Identity, field: str) -> None:
-    good = getattr(identity, field)
+    good = part_of(identity, field)
     for bad in (np.nan, np.inf, -np.inf):
         spoilt = good.copy()
         spoilt.flat[-1] = bad
@@ -210,7 +210,7 @@ def test_sizes_are_looked_at_before_the_pixels(stored: Path, monkeypatch: pytest
 
 
 def test_wrong_pictures_are_refused(stored: Path, identity: Identity) -> None:
-    whole = cv2.imencode(".png", identity.texture)[1].ravel()
+    whole = cv2.imencode(".png", identity.front.texture)[1].ravel()
     for wrong in (
         whole[: len(whole) // 2],
         whole[:20],
@@ -221,13 +221,13 @@ def test_wrong_pictures_are_refused(stored: Path, identity: Identity) -> None:
     ):
         assert "texture" in refusal(changed(stored, tensors={"texture": np.ascontiguousarray(wrong)}))
     for suffix in (".bmp", ".jpg", ".webp"):
-        foreign = cv2.imencode(suffix, identity.texture)[1].ravel()
+        foreign = cv2.imencode(suffix, identity.front.texture)[1].ravel()
         assert "no PNG" in refusal(changed(stored, tensors={"texture": foreign}))
 
 
 @pytest.mark.parametrize("field", ["alpha", "head", "plate"])
 def test_layers_of_different_sizes_are_refused(stored: Path, identity: Identity, field: str) -> None:
-    layer = getattr(identity, field)
+    layer = part_of(identity, field)
     for other in (np.concatenate([layer, layer[:1]]), np.tile(layer, (2, 2, 1)[: layer.ndim])):
         encoded = cv2.imencode(".png", other)[1].ravel()
         assert field in refusal(changed(stored, tensors={field: encoded}))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_avatars import changed, refusal, storable_identity
+from made_avatars import changed, part_of, refusal, storable_identity
 from made_people import made_face
 from numpy.typing import NDArray
 
@@ -68,13 +68,13 @@ def spoilt_faces() -> dict[str, Callable[[NDArray[np.float32]], NDArray[np.float
 @pytest.mark.parametrize("field", ["landmarks", "neutral"])
 @pytest.mark.parametrize("how", spoilt_faces())
 def test_what_is_no_face_is_refused(stored: Path, identity: Identity, field: str, how: str) -> None:
-    spoilt = spoilt_faces()[how](getattr(identity, field))
+    spoilt = spoilt_faces()[how](part_of(identity, field))
     assert field in refusal(changed(stored, tensors={field: np.ascontiguousarray(spoilt)}))
 
 
 @pytest.mark.parametrize(("field", "value"), [("blendshapes", 1.5), ("blendshapes", -0.2), ("pose", 1e20)])
 def test_numbers_out_of_range_are_refused(stored: Path, identity: Identity, field: str, value: float) -> None:
-    spoilt = getattr(identity, field).copy()
+    spoilt = part_of(identity, field).copy()
     spoilt.flat[3] = value
     assert field in refusal(changed(stored, tensors={field: spoilt}))
 
@@ -138,7 +138,7 @@ def crafted(identity: Identity, random: np.random.Generator) -> Identity:
     left, top = (int(random.integers(-side, room + side // 8 + 1)) for room in (width, height))
     moved = {}
     for field in ("landmarks", "neutral"):
-        points = (getattr(identity, field) - 0.5) * np.exp(random.uniform(-1.2, 0.9))
+        points = (part_of(identity, field) - 0.5) * np.exp(random.uniform(-1.2, 0.9))
         points = points @ rotation_from_vector(random.uniform(-1.5, 1.5, 3).astype(np.float32)).T
         points = points + random.uniform(-0.1, 1.1, 3) * (1, 1, 0)
         points += random.normal(0, 0.02 * random.random(), points.shape)
@@ -149,14 +149,19 @@ def crafted(identity: Identity, random: np.random.Generator) -> Identity:
             part = list(PARTS[int(random.integers(len(PARTS)))])
             points[part] = points[part[0]]
         moved[field] = points.astype(np.float32)
+    view = replace(
+        identity.front,
+        blendshapes=random.random(52, np.float32),
+        alpha=np.full_like(identity.front.alpha, random.choice([0, 255])),
+        head=np.full_like(identity.front.head, random.choice([0, 255])),
+        landmarks=moved["landmarks"],
+    )
     return replace(
         identity,
         picture=random.integers(0, 256, (height, width, 3), np.uint8),
         crop=Crop(left, top, side),
-        blendshapes=random.random(52, np.float32),
-        alpha=np.full_like(identity.alpha, random.choice([0, 255])),
-        head=np.full_like(identity.head, random.choice([0, 255])),
-        **moved,
+        neutral=moved["neutral"],
+        views=(view,),
     )
 
 

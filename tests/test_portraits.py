@@ -71,8 +71,8 @@ def far_wall(identity: Identity, head: Rect) -> tuple[NDArray[np.bool_], NDArray
     And where the crop lies, outside of which nothing is ever drawn.
     """
     width, height = SIZE
-    reach = max(3, round(face_height(identity.landmarks) * head.width / 6))
-    person = cv2.resize(identity.alpha, (head.width, head.width)) > 0.05
+    reach = max(3, round(face_height(identity.front.landmarks) * head.width / 6))
+    person = cv2.resize(identity.front.alpha, (head.width, head.width)) > 0.05
     padded = np.zeros((height + 2 * head.width, width + 2 * head.width), np.uint8)
     crop = padded.copy()
     rows, columns = (slice(start + head.width, start + 2 * head.width) for start in (head.top, head.left))
@@ -129,7 +129,7 @@ def test_a_picture_talks(
         assert change(frame, first)[wall].max() <= 1
         assert np.percentile(difference[~wall], 99) > 10
         found = look(
-            shown(frame, place.picture, SEEN_PX / (face_height(identity.landmarks) * place.head.width))
+            shown(frame, place.picture, SEEN_PX / (face_height(identity.front.landmarks) * place.head.width))
         )
         assert found is not None, "no face is seen in what was drawn"
         wanted.append(mouth_opening(motion.landmarks))

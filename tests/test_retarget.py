@@ -36,7 +36,7 @@ def head_pose(motion: Motion, identity: Identity) -> tuple[F32, F32, float]:
     The shift is that of the middle of the face.
     """
     model = face_model()
-    pose = fit_similarity(model.mean, identity.landmarks, model.rigid)
+    pose = fit_similarity(model.mean, identity.front.landmarks, model.rigid)
     scale = float(np.cbrt(np.linalg.det(motion.head[:, :3].astype(np.float64))))
     turn = vector_from_rotation((motion.head[:, :3] / scale).astype(np.float32))
     moved = motion.head[:, :3] @ pose.shift + motion.head[:, 3] - pose.shift
@@ -56,7 +56,7 @@ def test_a_driver_at_rest_gives_the_portraits_rest(laughing: Identity) -> None:
 
 def test_the_astronaut_at_rest_is_her_neutral(astronaut_identity: Identity) -> None:
     assert off(Driver(astronaut_identity)(made_face()), astronaut_identity.neutral) < 0.01
-    assert off(Driver(astronaut_identity)(made_face()), astronaut_identity.landmarks) > 2  # she smiles
+    assert off(Driver(astronaut_identity)(made_face()), astronaut_identity.front.landmarks) > 2  # she smiles
 
 
 def test_the_expression_of_the_first_face_is_not_taken_for_rest(laughing: Identity) -> None:
@@ -88,21 +88,21 @@ def test_a_whole_clip_knows_which_of_its_faces_is_like_the_picture(laughing: Ide
     clip = [made_face(), alike, made_face(SMILE, turn=(0.3, 0.4, 0)), made_face({"mouthPucker": 1.0})]
     drive = Driver(laughing, "absolute", smoothing=0)
     drive.retarget.prepare(clip)
-    assert off(drive(alike), laughing.landmarks) < 1
-    assert off(drive(clip[-1]), laughing.landmarks) > 8
+    assert off(drive(alike), laughing.front.landmarks) < 1
+    assert off(drive(clip[-1]), laughing.front.landmarks) > 8
 
 
 def test_own_face_as_driver_gives_the_picture_in_absolute_mode(astronaut_identity: Identity) -> None:
     own = Face(
-        astronaut_identity.landmarks * 256,
-        astronaut_identity.blendshapes,
-        astronaut_identity.pose,
+        astronaut_identity.front.landmarks * 256,
+        astronaut_identity.front.blendshapes,
+        astronaut_identity.front.pose,
         (256, 256),
     )
     drive = Driver(astronaut_identity, "absolute")
     drive.retarget.prepare([own])
     for motion in drive.hold(own, 0.2):
-        assert off(motion, astronaut_identity.landmarks) < 0.3
+        assert off(motion, astronaut_identity.front.landmarks) < 0.3
 
 
 def test_absolute_takes_the_drivers_direction_and_relative_keeps_the_portraits(laughing: Identity) -> None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from avatar.generate import WarpGenerator
 from avatar.records import F32, U8, Identity, Motion, Observation, Warped
 from avatar.retarget import Retargeter
-from avatar.tools.facemesh import EYES, IRISES, OVAL, face_model
+from avatar.tools.facemesh import EYES, IRISES, MOUTH, OVAL, Opening, face_model
 from avatar.tools.geometry import fit_similarity, vector_from_rotation
 from avatar.tools.scaling import resized
 from avatar.track import FaceFinder
-from avatar.warp import Warper
+from avatar.warp import ViewWarper
 from avatar.warp.mesh import HeadMesh
 from avatar.warp.openings import without_openings
 
@@ -30,13 +30,13 @@ EXTREMES: list[tuple[Vector, Vector, float]] = [
 
 
 @pytest.fixture(scope="module")
-def warper(astronaut_identity: Identity) -> Warper:
-    return Warper(astronaut_identity, 512)
+def warper(astronaut_identity: Identity) -> ViewWarper:
+    return ViewWarper(astronaut_identity.front, 512)
 
 
 @pytest.fixture(scope="module")
 def texture(astronaut_identity: Identity) -> U8:
-    return resized(astronaut_identity.texture, 512)
+    return resized(astronaut_identity.front.texture, 512)
 
 
 def border(picture: NDArray[np.uint8]) -> NDArray[np.int_]:
@@ -48,24 +48,24 @@ def border(picture: NDArray[np.uint8]) -> NDArray[np.int_]:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_no_motion_leaves_the_picture(astronaut_identity: Identity, side: int) -> None:
-    warped = Warper(astronaut_identity, side)(rigid(astronaut_identity))
-    texture = resized(astronaut_identity.texture, side)
+    warped = ViewWarper(astronaut_identity.front, side)(rigid(astronaut_identity))
+    texture = resized(astronaut_identity.front.texture, side)
     assert warped.person.shape == (side, side, 3) and warped.alpha.shape == (side, side)
-    assert difference(warped.person, texture, skin(astronaut_identity.landmarks, side)) < 0.3
+    assert difference(warped.person, texture, skin(astronaut_identity.front.landmarks, side)) < 0.3
     assert difference(warped.person, texture, hair(astronaut_identity, side)) < 0.1
-    alpha = resized(astronaut_identity.alpha, side)
+    alpha = resized(astronaut_identity.front.alpha, side)
     assert np.abs(warped.alpha.astype(int) - alpha).mean() < 0.05
     assert warped.confidence.min() > 0.999
 
 
 def test_eyes_at_rest_look_as_in_the_picture(
-    astronaut_identity: Identity, warper: Warper, texture: U8
+    astronaut_identity: Identity, warper: ViewWarper, texture: U8
 ) -> None:
     person = warper(rigid(astronaut_identity)).person
     for eye, iris in (("right eye", IRISES[0]), ("left eye", IRISES[1])):
-        within = inside(rings(astronaut_identity.landmarks, 512)[eye], 512, grown=-1)
+        within = inside(rings(astronaut_identity.front.landmarks, 512)[eye], 512, grown=-1)
         assert difference(person, texture, within) < 12
-        middle = np.round(astronaut_identity.landmarks[iris[0], :2] * 512 - 0.5).astype(int)
+        middle = np.round(astronaut_identity.front.landmarks[iris[0], :2] * 512 - 0.5).astype(int)
         pupil = np.s_[middle[1] - 3 : middle[1] + 4, middle[0] - 3 : middle[0] + 4]
         assert np.abs(person[pupil].astype(int) - texture[pupil]).mean() < 6
 
@@ -80,12 +80,12 @@ def test_eyes_at_rest_look_as_in_the_picture(
     ],
 )
 def test_a_moved_head_moves_its_pixels_by_that_much(
-    astronaut_identity: Identity, warper: Warper, texture: U8, turn: Vector, shift: Vector, scale: float
+    astronaut_identity: Identity, warper: ViewWarper, texture: U8, turn: Vector, shift: Vector, scale: float
 ) -> None:
     motion = rigid(astronaut_identity, turn=turn, shift=shift, scale=scale)
     matrix = as_pixels(motion, 512)
     wanted = cv2.warpAffine(texture, matrix, (512, 512)).astype(np.uint8)
-    for part in (skin(astronaut_identity.landmarks, 512), near_hair(astronaut_identity)):
+    for part in (skin(astronaut_identity.front.landmarks, 512), near_hair(astronaut_identity)):
         where = cv2.warpAffine(part.astype(np.uint8), matrix, (512, 512)) > 0
         person = warper(motion).person
         assert difference(person, wanted, where) < 1.0
@@ -94,12 +94,14 @@ def test_a_moved_head_moves_its_pixels_by_that_much(
 
 def near_hair(identity: Identity) -> Mask:
     """Hair that moves with the head as one: close to the face."""
-    near = inside(rings(identity.landmarks, 512)["face"], 512, grown=14)
-    above = np.arange(512)[:, None] < identity.landmarks[1, 1] * 512
+    near = inside(rings(identity.front.landmarks, 512)["face"], 512, grown=14)
+    above = np.arange(512)[:, None] < identity.front.landmarks[1, 1] * 512
     return np.asarray(hair(identity, 512) & near & above, bool)
 
 
-def test_phase_correlation_sees_the_shift(astronaut_identity: Identity, warper: Warper, texture: U8) -> None:
+def test_phase_correlation_sees_the_shift(
+    astronaut_identity: Identity, warper: ViewWarper, texture: U8
+) -> None:
     person = warper(rigid(astronaut_identity, shift=(12 / 512, -9 / 512, 0))).person
     before, after = (
         cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[150:330, 150:330].astype(np.float32)
@@ -111,7 +113,7 @@ def test_phase_correlation_sees_the_shift(astronaut_identity: Identity, warper: 
 
 @pytest.mark.parametrize("turn", [(0, 0.25, 0), (0, -0.25, 0), (0.2, 0, 0), (0, 0, 0.2)])
 def test_the_landmarker_sees_the_turn(astronaut_identity: Identity, turn: Vector) -> None:
-    warper, generate = Warper(astronaut_identity, 384), WarpGenerator(astronaut_identity, 384)
+    warper, generate = ViewWarper(astronaut_identity.front, 384), WarpGenerator(astronaut_identity, 384)
     model, poses = face_model(), []
     with FaceFinder() as find:
         for motion in (rigid(astronaut_identity), rigid(astronaut_identity, turn=turn)):
@@ -126,16 +128,16 @@ def test_the_landmarker_sees_the_turn(astronaut_identity: Identity, turn: Vector
     [({"jawOpen": 0.6}, 1.0), ({"mouthPucker": 0.8}, 1.0), ({"browInnerUp": 1.0}, 0.42)],
 )
 def test_each_landmark_carries_its_pixel(
-    astronaut_identity: Identity, warper: Warper, texture: U8, expression: dict[str, float], most: float
+    astronaut_identity: Identity, warper: ViewWarper, texture: U8, expression: dict[str, float], most: float
 ) -> None:
     """The colour at a moved landmark is the colour at the landmark."""
     retarget = Retargeter(astronaut_identity, smoothing=0)
     retarget.prepare([made_face()])
     motion = retarget(Observation(made_face(expression), 0, 0))
     person = warper(motion).person
-    own_places = astronaut_identity.landmarks[:468, :2] * 512 - np.float32(0.5)
+    own_places = astronaut_identity.front.landmarks[:468, :2] * 512 - np.float32(0.5)
     columns, rows = np.round(own_places).astype(int).T
-    inner = skin(astronaut_identity.landmarks, 512)[rows, columns]
+    inner = skin(astronaut_identity.front.landmarks, 512)[rows, columns]
     places = (motion.landmarks[:468, :2] * 512 - np.float32(0.5))[inner]
     own = sampled(texture, own_places[inner])
     off = np.abs(sampled(person, places) - own).mean()
@@ -155,10 +157,10 @@ def sampled(picture: U8, places: F32) -> F32:
 
 @pytest.mark.parametrize(("turn", "shift", "scale"), EXTREMES)
 def test_the_crops_border_never_moves(
-    astronaut_identity: Identity, warper: Warper, turn: Vector, shift: Vector, scale: float
+    astronaut_identity: Identity, warper: ViewWarper, turn: Vector, shift: Vector, scale: float
 ) -> None:
     rest, motion = rigid(astronaut_identity), rigid(astronaut_identity, turn=turn, shift=shift, scale=scale)
-    mesh = HeadMesh(astronaut_identity)
+    mesh = HeadMesh(astronaut_identity.front)
     outer = 2 * len(OVAL)  # the ring on the border and the one beyond it
     np.testing.assert_array_equal(mesh(motion)[-outer:], mesh.rest[-outer:])
     on_border = mesh.rest[-outer : -len(OVAL), :2]
@@ -171,11 +173,13 @@ def test_the_crops_border_never_moves(
 
 @pytest.mark.parametrize("side", SIDES)
 def test_the_wall_far_from_the_head_is_the_plate(astronaut_identity: Identity, side: int) -> None:
-    warper, generate = Warper(astronaut_identity, side), WarpGenerator(astronaut_identity, side)
+    warper, generate = ViewWarper(astronaut_identity.front, side), WarpGenerator(astronaut_identity, side)
     motion = rigid(astronaut_identity, turn=(0, 0.3, 0.1), shift=(0.03, 0, 0))
-    alpha, plate = (resized(layer, side) for layer in (astronaut_identity.alpha, astronaut_identity.plate))
+    alpha, plate = (
+        resized(layer, side) for layer in (astronaut_identity.front.alpha, astronaut_identity.plate)
+    )
     reach = np.ones((side // 20 + 1,) * 2, np.uint8)
-    face = inside(rings(astronaut_identity.landmarks, side)["face"], side, grown=round(0.22 * side))
+    face = inside(rings(astronaut_identity.front.landmarks, side)["face"], side, grown=round(0.22 * side))
     wall = (cv2.dilate(alpha, reach) == 0) & ~face
     assert wall.mean() > 0.25
     rgb = generate(warper(motion), motion).rgb
@@ -185,7 +189,7 @@ def test_the_wall_far_from_the_head_is_the_plate(astronaut_identity: Identity, s
 # Whatever comes
 
 
-def test_nothing_is_shared_between_calls(astronaut_identity: Identity, warper: Warper) -> None:
+def test_nothing_is_shared_between_calls(astronaut_identity: Identity, warper: ViewWarper) -> None:
     one = warper(rigid(astronaut_identity))
     kept = Warped(one.person.copy(), one.alpha.copy(), one.confidence.copy())
     two = warper(rigid(astronaut_identity, turn=(0, 0.3, 0), shift=(0.1, 0, 0)))
@@ -198,7 +202,7 @@ def test_nothing_is_shared_between_calls(astronaut_identity: Identity, warper: W
 
 @pytest.mark.parametrize("side", [64, 100, 256, 1024])
 def test_wild_motions_give_whole_pictures(astronaut_identity: Identity, side: int) -> None:
-    warper = Warper(astronaut_identity, side)
+    warper = ViewWarper(astronaut_identity.front, side)
     motions = [
         rigid(astronaut_identity, turn=turn, shift=shift, scale=scale) for turn, shift, scale in EXTREMES
     ]
@@ -219,7 +223,7 @@ def test_wild_motions_give_whole_pictures(astronaut_identity: Identity, side: in
 
 def test_a_person_with_shut_eyes_and_lips_can_be_warped() -> None:
     asleep = made_identity(blink(1.0) | {"mouthClose": 1.0})
-    warper = Warper(asleep, 128)
+    warper = ViewWarper(asleep.front, 128)
     motion = Retargeter(asleep)(Observation(made_face({"jawOpen": 1.0}), 0, 0))
     assert warper(motion).person.shape == (128, 128, 3)
 
@@ -227,21 +231,23 @@ def test_a_person_with_shut_eyes_and_lips_can_be_warped() -> None:
 @pytest.mark.parametrize("side", [256, 683, 1024])
 def test_the_flow_at_rest_is_exact_up_to_the_border(astronaut_identity: Identity, side: int) -> None:
     """Where the fine part meets the coarse one, and at the crop's own border, nothing is bent."""
-    warper = Warper(astronaut_identity, side)
+    warper = ViewWarper(astronaut_identity.front, side)
     warped = warper(at_rest(astronaut_identity))
-    texture = without_openings(resized(astronaut_identity.texture, side), astronaut_identity.landmarks)
+    texture = without_openings(
+        resized(astronaut_identity.front.texture, side), astronaut_identity.front.landmarks
+    )
     off = np.abs(warped.person.astype(int) - texture.astype(int)).max(axis=2)
-    eyes = box_of_eyes(astronaut_identity, side)
-    off[eyes] = 0
+    for opening in (*EYES, MOUTH):
+        off[box_of(opening, astronaut_identity.front.landmarks, side)] = 0
     assert off.max() <= 2
 
 
 def at_rest(identity: Identity) -> Motion:
-    return Motion(identity.landmarks, np.eye(3, 4, dtype=np.float32), np.zeros(2, np.float32), 0.0)
+    return Motion(identity.front.landmarks, np.eye(3, 4, dtype=np.float32), np.zeros(2, np.float32), 0.0)
 
 
-def box_of_eyes(identity: Identity, side: int) -> tuple[slice, slice]:
-    points = identity.landmarks[[*EYES[0].ring, *EYES[1].ring], :2] * side
+def box_of(opening: Opening, landmarks: F32, side: int) -> tuple[slice, slice]:
+    points = landmarks[list(opening.ring), :2] * side
     low, high = points.min(axis=0).astype(int) - side // 50, points.max(axis=0).astype(int) + side // 50
     return slice(low[1], high[1]), slice(low[0], high[0])
 
@@ -251,18 +257,18 @@ def test_the_edge_of_a_turned_head_is_soft(
 ) -> None:
     """One side hides the other in whole cells of the flow; the steps of that edge are blurred away."""
     turned = rigid(astronaut_identity, turn=(0, 0.4, 0))
-    soft = Warper(astronaut_identity, 683)(turned)
+    soft = ViewWarper(astronaut_identity.front, 683)(turned)
     softened: list[int] = []
 
     def leave(picture: U8, where: F32) -> None:
         softened.append(int((where > 0).sum()))
 
-    monkeypatch.setattr("avatar.warp.warp.soften", leave)
-    hard = Warper(astronaut_identity, 683)(turned)
+    monkeypatch.setattr("avatar.warp.view_warper.soften", leave)
+    hard = ViewWarper(astronaut_identity.front, 683)(turned)
     assert softened and 100 < softened[0] < 0.2 * 683**2, "a line along the far cheek, not an area"
     changed_pixels = (soft.person != hard.person).any(axis=2)
     assert 100 < changed_pixels.sum() <= softened[0]
-    Warper(astronaut_identity, 683)(rigid(astronaut_identity))
+    ViewWarper(astronaut_identity.front, 683)(rigid(astronaut_identity))
     assert len(softened) == 2, "person and matte once; nothing is torn at rest"
 
 
@@ -271,8 +277,8 @@ def test_it_does_not_matter_how_many_rows_are_moved_at_a_time(
     astronaut_identity: Identity, monkeypatch: pytest.MonkeyPatch, strip: int
 ) -> None:
     turned = rigid(astronaut_identity, turn=(0.1, 0.3, 0.1), shift=(0.03, -0.02, 0))
-    usual = Warper(astronaut_identity, 300)(turned)
-    monkeypatch.setattr("avatar.warp.warp.STRIP", strip)
-    other = Warper(astronaut_identity, 300)(turned)
+    usual = ViewWarper(astronaut_identity.front, 300)(turned)
+    monkeypatch.setattr("avatar.warp.view_warper.STRIP", strip)
+    other = ViewWarper(astronaut_identity.front, 300)(turned)
     assert np.abs(usual.person.astype(int) - other.person).max() <= 1
     assert np.abs(usual.alpha.astype(int) - other.alpha).max() <= 1

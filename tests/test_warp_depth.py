@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from avatar.records import F32, Identity, Motion
 from avatar.tools.facemesh import CHIN, OVAL
-from avatar.warp import Warper
+from avatar.warp import ViewWarper
 from avatar.warp.mesh import RINGS, HeadMesh
 from avatar.warp.raster import MeshRaster
 
 
 @pytest.fixture(scope="module")
-def warper(astronaut_identity: Identity) -> Warper:
-    return Warper(astronaut_identity, 512)
+def warper(astronaut_identity: Identity) -> ViewWarper:
+    return ViewWarper(astronaut_identity.front, 512)
 
 
 CHEEKS = ((234, 127, 162, 93, 132, 58, 139, 34), (454, 356, 389, 323, 361, 288, 368, 264))
@@ -27,7 +27,7 @@ CHEEKS = ((234, 127, 162, 93, 132, 58, 139, 34), (454, 356, 389, 323, 361, 288, 
 @pytest.mark.parametrize("direction", [1, -1])
 def test_a_turned_head_hides_the_far_cheek(astronaut_identity: Identity, direction: int) -> None:
     motion = rigid(astronaut_identity, turn=(0, 0.6 * direction, 0))
-    mesh = HeadMesh(astronaut_identity)
+    mesh = HeadMesh(astronaut_identity.front)
     points = mesh(motion)
     carried = np.full_like(points, 0.5)
     carried[:, :2] = (mesh.rest[:, :2] + 0.5) / 2
@@ -41,7 +41,7 @@ def test_a_turned_head_hides_the_far_cheek(astronaut_identity: Identity, directi
 
 @pytest.mark.parametrize("direction", [1, -1])
 def test_the_far_cheek_is_trusted_less_the_farther_it_turns(
-    astronaut_identity: Identity, warper: Warper, direction: int
+    astronaut_identity: Identity, warper: ViewWarper, direction: int
 ) -> None:
     trust = []
     for angle in (0.0, 0.2, 0.4, 0.6):
@@ -116,8 +116,8 @@ def test_crossing_triangles_are_seen_each_on_its_side() -> None:
 
 def test_the_skin_beyond_the_outline_follows_the_jaw(astronaut_identity: Identity) -> None:
     """Less with every ring, and not at all in the hair far out."""
-    mesh, rest = HeadMesh(astronaut_identity), rigid(astronaut_identity)
-    landmarks = astronaut_identity.landmarks.copy()
+    mesh, rest = HeadMesh(astronaut_identity.front), rigid(astronaut_identity)
+    landmarks = astronaut_identity.front.landmarks.copy()
     landmarks[list(OVAL), 1] += 0.03
     motion = Motion(landmarks, rest.head, rest.blink, rest.jaw_open)
     moved = (mesh(motion) - mesh.rest)[468:].reshape(-1, len(OVAL), 3)[:, OVAL.index(CHIN), 1] / 0.03
@@ -127,7 +127,7 @@ def test_the_skin_beyond_the_outline_follows_the_jaw(astronaut_identity: Identit
 
 
 def test_the_mesh_covers_the_whole_crop(astronaut_identity: Identity) -> None:
-    mesh = HeadMesh(astronaut_identity)
+    mesh = HeadMesh(astronaut_identity.front)
     values = np.ones_like(mesh.rest)
     assert MeshRaster(mesh.triangles)(mesh.rest, values, 128) == pytest.approx(1, abs=1e-6)
     assert mesh.rest.shape == (468 + (len(RINGS) + 1) * len(OVAL), 3)

@@ -12,14 +12,14 @@ from avatar.records import F32, U8, Identity, Motion, Observation
 from avatar.retarget import Retargeter
 from avatar.tools.facemesh import EYES, IRISES, MOUTH
 from avatar.tools.scaling import resized
-from avatar.warp import Warper
+from avatar.warp import ViewWarper
 
 SIDES = (256, 512, 683)
 
 
 @pytest.fixture(scope="module")
-def warper(astronaut_identity: Identity) -> Warper:
-    return Warper(astronaut_identity, 512)
+def warper(astronaut_identity: Identity) -> ViewWarper:
+    return ViewWarper(astronaut_identity.front, 512)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,11 @@ def whiteness(picture: U8, landmarks: F32, opening: str) -> float:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_shut_lips_hide_the_teeth(astronaut_identity: Identity, acted: dict[str, Motion], side: int) -> None:
-    warper, generate = Warper(astronaut_identity, side), WarpGenerator(astronaut_identity, side)
+    warper, generate = ViewWarper(astronaut_identity.front, side), WarpGenerator(astronaut_identity, side)
     smiling, shut = rigid(astronaut_identity), acted["shut"]
-    photo = whiteness(resized(astronaut_identity.texture, side), astronaut_identity.landmarks, "mouth")
+    photo = whiteness(
+        resized(astronaut_identity.front.texture, side), astronaut_identity.front.landmarks, "mouth"
+    )
     assert photo > 200
     assert whiteness(generate(warper(smiling), smiling).rgb, smiling.landmarks, "mouth") > 0.85 * photo
     assert whiteness(generate(warper(shut), shut).rgb, shut.landmarks, "mouth") < 0.8 * photo
@@ -56,7 +58,7 @@ def test_shut_lips_hide_the_teeth(astronaut_identity: Identity, acted: dict[str,
 def test_shut_lids_show_no_white_and_no_pupil(
     astronaut_identity: Identity, acted: dict[str, Motion], side: int
 ) -> None:
-    warper = Warper(astronaut_identity, side)
+    warper = ViewWarper(astronaut_identity.front, side)
     open_, shut = warper(acted["rest"]).person, warper(acted["shut"]).person
     for eye in ("right eye", "left eye"):
         ring = rings(acted["rest"].landmarks, side)[eye]
@@ -75,7 +77,7 @@ def grey_share(pixels: U8) -> float:
 
 def test_shut_lids_drag_no_iris_along(astronaut_identity: Identity, acted: dict[str, Motion]) -> None:
     """The skin alone, without the lid that is drawn on shut eyes: where the lids go there is no dark."""
-    warper = Warper(astronaut_identity, 512)
+    warper = ViewWarper(astronaut_identity.front, 512)
     shut = changed(acted["rest"], acted["shut"].landmarks)
     assert (shut.blink == 0).all()
     person = warper(shut).person
@@ -87,7 +89,7 @@ def test_shut_lids_drag_no_iris_along(astronaut_identity: Identity, acted: dict[
 
 
 def test_one_shut_eye_leaves_the_other(
-    astronaut_identity: Identity, warper: Warper, acted: dict[str, Motion]
+    astronaut_identity: Identity, warper: ViewWarper, acted: dict[str, Motion]
 ) -> None:
     landmarks = acted["rest"].landmarks.copy()
     for upper, lower in EYES[0].pairs:
@@ -101,12 +103,12 @@ def test_one_shut_eye_leaves_the_other(
 
 @pytest.mark.parametrize("side", SIDES)
 def test_irises_move_with_the_gaze(astronaut_identity: Identity, side: int) -> None:
-    warper = Warper(astronaut_identity, side)
+    warper = ViewWarper(astronaut_identity.front, side)
     for number, eye in enumerate(("right eye", "left eye")):
-        within = inside(rings(astronaut_identity.landmarks, side)[eye], side)
+        within = inside(rings(astronaut_identity.front.landmarks, side)[eye], side)
         found = []
         for step in (-0.008, 0.0, 0.008):
-            landmarks = astronaut_identity.landmarks.copy()
+            landmarks = astronaut_identity.front.landmarks.copy()
             landmarks[list(IRISES[number]), 0] += step
             person = warper(changed(rigid(astronaut_identity), landmarks)).person
             dark = np.clip(110 - person.astype(np.float32).mean(axis=2), 0, None) * within

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     replaced = output.exists()
     save_identity(identity, output)
     height, width = identity.picture.shape[:2]
-    face = round(face_height(identity.landmarks) * identity.crop.side)
+    face = round(face_height(identity.front.landmarks) * identity.crop.side)
     print(
         f"{output}{' (replaced)' if replaced else ''}: {identity.name}, picture {width}x{height}, "
         f"face {face} pixels high"

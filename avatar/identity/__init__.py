@@ -1,1 +1,5 @@
-"""One picture becomes an identity, and lives in an .avatar file."""
+"""Pictures of a person become an identity, and live in an .avatar file."""
+
+from avatar.identity.enroll import TakenApart, crop_around, cut_out, take_apart
+
+__all__ = ["TakenApart", "crop_around", "cut_out", "take_apart"]

@@ -1,8 +1,9 @@
-"""Takes one picture of a person apart into an `Identity`, once."""
+"""Takes one picture of a person apart, once: into a `View`, or with all that belongs to it an `Identity`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -10,9 +11,8 @@ import numpy as np
 from avatar.errors import NoFaceError, PictureError, SeveralFacesError
 from avatar.identity.head import head_mask
 from avatar.identity.layers import split_layers
-from avatar.records import F32, U8, Crop, Face, Identity
-from avatar.tools.facemesh import OVAL, face_height, face_model
-from avatar.tools.geometry import fit_similarity
+from avatar.records import F32, U8, Crop, Face, Identity, View
+from avatar.tools.facemesh import OVAL, face_height, without_expression
 
 CROP_FACES = 2.8
 """Side of the crop in heights of the face: hair, neck and the tops of the shoulders, with room to move."""
@@ -23,6 +23,17 @@ PICTURE_MAX = 3840
 """Longest side of a stored picture [px]; a bigger one is scaled down."""
 FACE_MIN = 24
 """A face lower than this [px] says too little about a person."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TakenApart:
+    """One picture taken apart: the person in it, and what was around and behind."""
+
+    view: View
+    crop: Crop
+    """Where the view's crop lies in the picture."""
+    plate: U8
+    """(S, S, 3), the background of that crop with the person taken out."""
 
 
 def enroll(
@@ -48,29 +59,44 @@ def enroll(
         PictureError: `face` names none of them, or the face is too small.
     """
     picture = _within(picture, PICTURE_MAX)
-    chosen = _choose(find(picture), face)
-    height = face_height(chosen.landmarks)
-    if height < FACE_MIN:
-        raise PictureError(f"the face is only {height:.0f} pixels high; it takes at least {FACE_MIN}")
-    crop = _crop_around(chosen.landmarks, height)
-    cut, inside = _cut(picture, crop)
-    side = int(np.clip(crop.side, CROP_MIN, CROP_MAX))
-    cut = cv2.resize(cut, (side, side), interpolation=_filter(crop.side, side)).astype(np.uint8)
-    landmarks = _to_crop(chosen.landmarks, crop)
-    layers = split_layers(cut, landmarks, segment(cut), inside=inside)
+    front = take_apart(picture, choose(find(picture), face), segment=segment)
+    view = front.view
     return Identity(
         name=name,
         picture=picture,
-        crop=crop,
-        texture=layers.texture,
-        alpha=layers.alpha,
-        head=head_mask(layers.alpha, landmarks),
-        plate=layers.plate,
-        landmarks=landmarks,
-        neutral=_without_expression(landmarks, chosen.blendshapes),
-        blendshapes=chosen.blendshapes,
-        pose=chosen.pose,
+        crop=front.crop,
+        plate=front.plate,
+        neutral=without_expression(view.landmarks, view.blendshapes),
+        views=(view,),
     )
+
+
+def take_apart(
+    picture: U8, face: Face, *, segment: Callable[[U8], F32], side_max: int = CROP_MAX
+) -> TakenApart:
+    """Take the person with that face out of a picture.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        face: in pixels of the picture.
+        segment: gives a picture's person probability, (H, W) float32.
+        side_max: longest side of the view's crop [px].
+
+    Raises:
+        PictureError: the face is too small.
+    """
+    height = face_height(face.landmarks)
+    if height < FACE_MIN:
+        raise PictureError(f"the face is only {height:.0f} pixels high; it takes at least {FACE_MIN}")
+    crop = crop_around(face.landmarks)
+    cut, inside = cut_out(picture, crop)
+    side = int(np.clip(crop.side, CROP_MIN, side_max))
+    cut = cv2.resize(cut, (side, side), interpolation=_filter(crop.side, side)).astype(np.uint8)
+    landmarks = to_crop(face.landmarks, crop)
+    layers = split_layers(cut, landmarks, segment(cut), inside=inside)
+    head = head_mask(layers.alpha, landmarks)
+    view = View(layers.texture, layers.alpha, head, landmarks, face.blendshapes, face.pose)
+    return TakenApart(view, crop, layers.plate)
 
 
 def boxes(faces: Sequence[Face]) -> list[tuple[int, int, int, int]]:
@@ -82,7 +108,8 @@ def boxes(faces: Sequence[Face]) -> list[tuple[int, int, int, int]]:
     return found
 
 
-def _choose(faces: list[Face], number: int | None) -> Face:
+def choose(faces: Sequence[Face], number: int | None) -> Face:
+    """The face with that number from the left, counted from 1; errors as in `enroll`."""
     if not faces:
         raise NoFaceError("no face found in the picture; it takes one that looks more or less at the camera")
     ordered = sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
@@ -104,13 +131,14 @@ def _within(picture: U8, longest: int) -> U8:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _crop_around(landmarks: F32, height: float) -> Crop:
+def crop_around(landmarks: F32) -> Crop:
+    """The head crop of landmarks (478, 3) in picture pixels."""
     middle = landmarks[list(OVAL), :2].mean(axis=0)
-    side = round(CROP_FACES * height)
+    side = round(CROP_FACES * face_height(landmarks))
     return Crop(round(middle[0] - side / 2), round(middle[1] - CROP_MIDDLE * side), side)
 
 
-def _cut(picture: U8, crop: Crop) -> tuple[U8, tuple[float, float, float, float]]:
+def cut_out(picture: U8, crop: Crop) -> tuple[U8, tuple[float, float, float, float]]:
     """The crop, mirrored where it hangs over, and its true part (left, top, right, bottom) in crop units."""
     height, width = picture.shape[:2]
     columns = _mirrored(np.arange(crop.left, crop.left + crop.side), width)
@@ -131,15 +159,7 @@ def _filter(before: int, after: int) -> int:
     return cv2.INTER_AREA if after < before else cv2.INTER_CUBIC
 
 
-def _to_crop(landmarks: F32, crop: Crop) -> F32:
+def to_crop(landmarks: F32, crop: Crop) -> F32:
     """Picture pixels to crop units: a pixel's middle (i) lies at (i + 0.5) / side."""
     offset = np.array([crop.left - 0.5, crop.top - 0.5, 0], np.float32)
     return ((landmarks - offset) / crop.side).astype(np.float32)
-
-
-def _without_expression(landmarks: F32, blendshapes: F32) -> F32:
-    """The same face at rest, in the same pose."""
-    model = face_model()
-    pose = fit_similarity(model.mean, landmarks, model.rigid)
-    shape = pose.undo(landmarks) - model.expression(blendshapes)
-    return pose(shape)

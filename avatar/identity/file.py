@@ -18,7 +18,7 @@ from PIL import Image
 
 from avatar.errors import IdentityFileError
 from avatar.identity.sanity import PICTURE_MAX, SIDE_MAX, SIDE_MIN, check_identity
-from avatar.records import BLENDSHAPES, LANDMARKS, U8, Crop, Identity
+from avatar.records import BLENDSHAPES, LANDMARKS, U8, Crop, Identity, View
 from avatar.tools.tensor_file import Header, TensorFormat, Tensors
 
 FORMAT = TensorFormat(
@@ -38,6 +38,7 @@ NUMBERS = {
     "blendshapes": (BLENDSHAPES,),
     "pose": (4, 4),
 }
+OF_VIEW = ("texture", "alpha", "head", "landmarks", "blendshapes", "pose")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_HEAD = 33
 
@@ -52,8 +53,10 @@ def save_identity(identity: Identity, path: str | Path) -> None:
         check_identity(identity)
     except ValueError as error:
         raise IdentityFileError(f"{path}: cannot be written: {error}") from error
-    tensors: dict[str, NDArray[Any]] = {key: _packed(getattr(identity, key)) for key in PICTURES}
-    tensors |= {key: np.asarray(getattr(identity, key), np.float32) for key in NUMBERS}
+    parts = {key: getattr(identity, key) for key in ("picture", "plate", "neutral")}
+    parts |= {key: getattr(identity.front, key) for key in OF_VIEW}
+    tensors: dict[str, NDArray[Any]] = {key: _packed(parts[key]) for key in PICTURES}
+    tensors |= {key: np.asarray(parts[key], np.float32) for key in NUMBERS}
     crop = identity.crop
     header = {
         # A name taken from a file name may hold bytes that are no text.
@@ -80,11 +83,15 @@ def _assemble(header: Header, tensors: Tensors) -> Identity:
     for key, shape in NUMBERS.items():
         if tensors[key].shape != shape or tensors[key].dtype != np.float32:
             raise ValueError(f"{key} is {tensors[key].shape} {tensors[key].dtype}, not {shape} float32")
+    parts = pictures | {key: tensors[key] for key in NUMBERS}
+    view = View(**{key: parts[key] for key in OF_VIEW})
     identity = Identity(
         name=header.get("name", "")[:NAME_MAX],
+        picture=parts["picture"],
         crop=Crop(int(left), int(top), int(side)),
-        **pictures,
-        **{key: tensors[key] for key in NUMBERS},
+        plate=parts["plate"],
+        neutral=parts["neutral"],
+        views=(view,),
     )
     check_identity(identity)
     return identity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from avatar.records import F32, Crop, Identity
+from avatar.records import F32, U8, Crop, Identity, View
 from avatar.tools.facemesh import face_height, face_model
 from avatar.tools.geometry import fit_similarity
 
@@ -33,23 +33,38 @@ def check_identity(identity: Identity) -> None:
         ValueError: something makes no sense; the message says what.
     """
     _check_crop(identity.crop, identity.picture.shape)
-    side = identity.texture.shape[0]
+    for view in identity.views:
+        _check_view(view)
+    side = identity.front.texture.shape[0]
+    _check_layer("plate", identity.plate, side)
+    _check_numbers("neutral", identity.neutral)
+    _check_face("neutral", identity.neutral)
+
+
+def _check_view(view: View) -> None:
+    side = view.texture.shape[0]
     if not SIDE_MIN <= side <= SIDE_MAX:
         raise ValueError(f"the stored crop is {side} pixels wide, not {SIDE_MIN} to {SIDE_MAX}")
-    for key in ("texture", "alpha", "head", "plate"):
-        shape = getattr(identity, key).shape[:2]
-        if shape != (side, side):
-            raise ValueError(f"{key} is {shape}, not {(side, side)}")
-    for key in ("landmarks", "neutral", "blendshapes", "pose"):
-        if not np.isfinite(getattr(identity, key)).all():
-            raise ValueError(f"{key} holds numbers that are not finite")
-    _check_face("landmarks", identity.landmarks)
-    _check_face("neutral", identity.neutral)
-    scores = identity.blendshapes
+    for key in ("texture", "alpha", "head"):
+        _check_layer(key, getattr(view, key), side)
+    for key in ("landmarks", "blendshapes", "pose"):
+        _check_numbers(key, getattr(view, key))
+    _check_face("landmarks", view.landmarks)
+    scores = view.blendshapes
     if scores.min() < -SCORE_SLACK or scores.max() > 1 + SCORE_SLACK:
         raise ValueError("blendshapes are not all within 0..1")
-    if np.abs(identity.pose).max() > POSE_MAX:
+    if np.abs(view.pose).max() > POSE_MAX:
         raise ValueError("the pose is beyond measure")
+
+
+def _check_layer(key: str, layer: U8, side: int) -> None:
+    if layer.shape[:2] != (side, side):
+        raise ValueError(f"{key} is {layer.shape[:2]}, not {(side, side)}")
+
+
+def _check_numbers(key: str, numbers: F32) -> None:
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{key} holds numbers that are not finite")
 
 
 def _check_crop(crop: Crop, shape: tuple[int, ...]) -> None:

@@ -109,10 +109,10 @@ class Retargeter:
     def __init__(self, identity: Identity, *, mode: MotionMode = "relative", smoothing: float = 1.0) -> None:
         self._mode: MotionMode = mode
         model = face_model()
-        self._pose = fit_similarity(model.mean, identity.landmarks, model.rigid)
-        self._found = self._pose.undo(identity.landmarks)
+        self._pose = fit_similarity(model.mean, identity.front.landmarks, model.rigid)
+        self._found = self._pose.undo(identity.front.landmarks)
         self._neutral = self._pose.undo(identity.neutral)
-        self._blendshapes = identity.blendshapes
+        self._blendshapes = identity.front.blendshapes
         self._filters = _filters(smoothing)
         self._wants_neutral = threading.Event()
         self.reset()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from avatar.records import F32
+from avatar.tools.geometry import fit_similarity
 from avatar.weights import resolve
 
 BLENDSHAPE_NAMES = (
@@ -133,3 +134,10 @@ def face_model() -> FaceModel:
         mirror=found["mirror"].astype(np.int64),
         triangles=found["triangles"].astype(np.int32),
     )
+
+
+def without_expression(landmarks: F32, blendshapes: F32) -> F32:
+    """The same face at rest, in the same pose; landmarks (478, 3) in any unit, blendshapes (52,)."""
+    model = face_model()
+    pose = fit_similarity(model.mean, landmarks, model.rigid)
+    return pose(pose.undo(landmarks) - model.expression(blendshapes))

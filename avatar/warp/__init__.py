@@ -1,5 +1,7 @@
-"""Moves the portrait's own pixels into the wanted pose."""
+"""Moves the person's own pixels into the wanted pose."""
 
+from avatar.warp.looks import looks
+from avatar.warp.view_warper import ViewWarper
 from avatar.warp.warp import Warper
 
-__all__ = ["Warper"]
+__all__ = ["ViewWarper", "Warper", "looks"]

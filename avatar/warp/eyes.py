@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.records import F32, U8, Identity, Motion
+from avatar.records import F32, U8, Motion, View
 from avatar.tools.facemesh import EYES, IRISES
 from avatar.tools.membrane import membrane
 from avatar.tools.outlines import Box, box_around, fill_ring, gap, smooth_ring
@@ -30,9 +30,9 @@ MARGIN = 0.6
 
 
 class EyeLayer:
-    """One eye of an identity, drawn into a warped picture of side `side` pixels."""
+    """One eye of a view, drawn into a warped picture of side `side` pixels."""
 
-    def __init__(self, identity: Identity, texture: U8, which: int) -> None:
+    def __init__(self, view: View, texture: U8, which: int) -> None:
         """Take eye `which` (0 right, 1 left) out of `texture`."""
         opening, iris = EYES[which], IRISES[which]
         self._which = which
@@ -40,13 +40,13 @@ class EyeLayer:
         self._corners = [opening.upper[0], opening.upper[-1]]
         self._iris = iris[0]
         self._side = texture.shape[0]
-        points = identity.landmarks[:, :2] * self._side - 0.5
+        points = view.landmarks[:, :2] * self._side - 0.5
         rim = points[self._ring]
         self._home = points[self._corners].mean(axis=0)
         self._centre = points[iris[0]]
         width = float(np.linalg.norm(points[self._corners[0]] - points[self._corners[1]]))
         self._radius = float(np.linalg.norm(points[list(iris[1:])] - self._centre, axis=1).mean())
-        self._usable = gap(identity.landmarks, opening) > SHUT
+        self._usable = gap(view.landmarks, opening) > SHUT
         self._patch_at = np.floor(self._home - (0.5 + MARGIN) * width).astype(int)
         self._patch_side = int(np.ceil((1 + 2 * MARGIN) * width)) + 1
         patch = _cut(texture, self._patch_at, self._patch_side)
@@ -105,9 +105,9 @@ class EyeLayer:
         return np.asarray(placed, np.uint8)
 
 
-def eye_layers(identity: Identity, texture: U8) -> list[EyeLayer]:
-    """Both eyes of `identity`, whose texture has been resized to `texture`."""
-    return [EyeLayer(identity, texture, which) for which in range(len(EYES))]
+def eye_layers(view: View, texture: U8) -> list[EyeLayer]:
+    """Both eyes of `view`, whose texture has been resized to `texture`."""
+    return [EyeLayer(view, texture, which) for which in range(len(EYES))]
 
 
 def _blend(below: U8, above: U8, cover: U8 | F32) -> None:

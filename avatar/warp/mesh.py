@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar.records import F32, U8, Identity, Motion
+from avatar.records import F32, U8, Motion, View
 from avatar.tools.facemesh import CHIN, EYES, FOREHEAD, MOUTH, OVAL, face_height, face_model
 from avatar.tools.geometry import smoothstep
 from avatar.tools.outlines import reach_along
@@ -33,14 +33,19 @@ CARRY = 0.5
 
 
 class HeadMesh:
-    """Vertices in the portrait, and where a motion takes them.
+    """Vertices in a view, and where a motion takes them.
 
     The face's vertices go where the motion's landmarks are. The rings go with the head as a rigid body, less
     and less towards the border, where nothing moves.
+
+    Args:
+        view: whose crop the vertices lie in.
+        still: (2, 3), where points of that crop are when nothing moves, in the crop of the motions; None: the
+            same places.
     """
 
-    def __init__(self, identity: Identity) -> None:
-        points = identity.landmarks
+    def __init__(self, view: View, still: F32 | None = None) -> None:
+        points = view.landmarks
         self._face = points[:SKIN]
         self._oval = np.array(OVAL)
         self.height = face_height(points)
@@ -53,19 +58,20 @@ class HeadMesh:
         steps = np.array([*RINGS, BEYOND], np.float32)
         distance = steps[:, None] * room  # (rings, 36), crop units from the outline
         self._rings = self._place(outline, rays, distance)
-        self._follow = self._follows(identity.head, outline, rays, room, distance)
+        self._follow = self._follows(view.head, outline, rays, room, distance)
         carry = np.clip(1 - distance / (CARRY * self.height), 0, 1) ** 2
         self._carry = (carry * (self._follow > 0)).astype(np.float32)
         self.triangles = _triangles(len(steps))
         self.rest = np.concatenate([self._face, self._rings.reshape(-1, 3)]).astype(np.float32)
-        """(V, 3), crop units: the vertices in the portrait."""
+        """(V, 3), crop units: the vertices in the view."""
+        self._still = self._rings if still is None else _placed(self._rings, still)
 
     def __call__(self, motion: Motion) -> F32:
-        """(V, 3), crop units: the vertices as `motion` has them."""
+        """(V, 3), crop units of the motions: the vertices as `motion` has them; its head is the view's."""
         head, shift = motion.head[:, :3], motion.head[:, 3]
         rigid = self._rings @ head.T + shift
         bent = motion.landmarks[self._oval] - (self._face[self._oval] @ head.T + shift)
-        rings = self._rings + self._follow[..., None] * (rigid - self._rings) + self._carry[..., None] * bent
+        rings = self._still + self._follow[..., None] * (rigid - self._still) + self._carry[..., None] * bent
         return np.concatenate([motion.landmarks[:SKIN], rings.reshape(-1, 3)]).astype(np.float32)
 
     def _place(self, outline: F32, rays: F32, distance: F32) -> F32:
@@ -86,6 +92,12 @@ class HeadMesh:
         start = (1 - below) * hair + below * NECK_START * self.height
         end = (1 - below) * room + below * np.minimum(NECK_END * self.height, room)
         return 1 - smoothstep((distance - start) / np.maximum(end - start, 1e-3))
+
+
+def _placed(points: F32, still: F32) -> F32:
+    flat = points[..., :2] @ still[:, :2].T + still[:, 2]
+    depth = np.hypot(*still[:, 0]) * points[..., 2:]
+    return np.concatenate([flat, depth], axis=-1).astype(np.float32)
 
 
 def _room(outline: F32, rays: F32) -> F32:

@@ -1,34 +1,9 @@
-"""The warp stage: backward flow from the mesh, one remap of the person, the eyes drawn in."""
+"""The warp stage: the person's own pixels in the wanted pose."""
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-
-from avatar.records import F32, U8, Identity, Motion, Warped
-from avatar.tools.facemesh import OVAL
-from avatar.tools.outlines import Box
-from avatar.tools.scaling import resized
-from avatar.warp.eyes import eye_layers
-from avatar.warp.flow import CellFlow, pixels_a_cell, soften
-from avatar.warp.mesh import HeadMesh
-from avatar.warp.openings import without_openings
-from avatar.warp.raster import MeshRaster
-
-COARSE = 48
-"""About so many cells of the flow along the whole crop: hair, neck and shoulders move smoothly."""
-FINE = 100
-"""About so many along the face alone, where lids and lips meet and one cheek hides behind the other side."""
-FACE_MARGIN = 0.06
-"""Room around the face in the fine part, in heights of the face."""
-
-CONFIDENCE = 128
-"""Side of the confidence map; the face's part of it comes from the fine cells."""
-STRIP = 176
-"""Rows of the picture that are moved at a time."""
-
-_LOW, _SPAN = 0.5, 2.0
-"""Crop units -0.5..1.5 are carried through the rasteriser as 0..1."""
+from avatar.records import Identity, Motion, Warped
+from avatar.warp.view_warper import ViewWarper
 
 
 class Warper:
@@ -41,96 +16,8 @@ class Warper:
 
     def __init__(self, identity: Identity, side: int) -> None:
         self.side = side
-        self._mesh = HeadMesh(identity)
-        self._raster = MeshRaster(self._mesh.triangles)
-        texture = resized(identity.texture, side)
-        self._eyes = eye_layers(identity, texture)
-        skin = without_openings(texture, identity.landmarks)
-        self._texture = np.dstack([skin, resized(identity.alpha, side)])
-        rest = self._mesh.rest
-        self._carried = np.ones_like(rest)
-        self._carried[:, :2] = (rest[:, :2] + _LOW) / _SPAN
-        self._areas = _areas(rest, self._mesh.triangles)
-        corners = self._mesh.triangles.ravel()
-        order = np.argsort(corners, kind="stable")
-        self._of_vertex = order // 3  # the triangles of vertex 0, then of vertex 1, ...
-        self._vertex_starts = np.searchsorted(corners[order], np.arange(len(rest)))
+        self._front = ViewWarper(identity.front, side)
 
-    def __call__(self, motion: Motion) -> Warped:
-        """Move the person."""
-        points = self._mesh(motion)
-        self._carried[:, 2] = self._confidence(points)
-        whole, drawn = self._draw(points, Box(0, 0, self.side, self.side), COARSE)
-        box = self._face_box(points)
-        face, detail = (None, None) if box is None else self._draw(points, box, FINE)
-        person, alpha = self._move(whole, face)
-        torn = None if face is None else face.tears()
-        if torn is not None:
-            for layer in (person, alpha):
-                soften(torn[0].of(layer), torn[1])
-        for eye in self._eyes:
-            eye.draw(person, motion)
-        confidence = _shrunk(drawn, CONFIDENCE, CONFIDENCE)
-        if box is not None and detail is not None:
-            scale = CONFIDENCE / self.side
-            part = Box(*(round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom)))
-            part.of(confidence)[:] = _shrunk(detail, *part.size)
-        return Warped(person, alpha, confidence)
-
-    def _move(self, whole: CellFlow, face: CellFlow | None) -> tuple[U8, U8]:
-        """The person (side, side, 3) and the matte (side, side), moved.
-
-        A few rows at a time, so that flow and pixels stay in the processor's cache on their way: between two
-        frames of a camera the cache forgets, and whole planes cost twice as much.
-        """
-        person = np.empty((self.side, self.side, 3), np.uint8)
-        alpha = np.empty((self.side, self.side), np.uint8)
-        for top in range(0, self.side, STRIP):
-            bottom = min(top + STRIP, self.side)
-            columns, rows = whole.grown(top, bottom)
-            if face is not None:
-                face.lay_over(columns, rows, top)
-            moved = cv2.remap(self._texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR, dst=person[top:bottom])
-            cv2.extractChannel(moved, 3, dst=alpha[top:bottom])
-        return person, alpha
-
-    def _draw(self, points: F32, box: Box, cells: int) -> tuple[CellFlow, F32]:
-        """The flow in the square `box`, in about `cells` cells a side, and the cells as they were drawn."""
-        ratio = pixels_a_cell(box.size[0], cells)
-        count = -(-box.size[0] // ratio) + 2
-        window = ((box.left - ratio) / self.side, (box.top - ratio) / self.side, count * ratio / self.side)
-        drawn = self._raster(points, self._carried, count, window)
-        pixels = drawn[..., :2] * np.float32(_SPAN * self.side) - np.float32(_LOW * self.side + 0.5)
-        columns, rows = (np.asarray(plane, np.float32) for plane in cv2.split(pixels))
-        return CellFlow(box, ratio, columns, rows), drawn
-
-    def _face_box(self, points: F32) -> Box | None:
-        """The square around the face as it is now, in whole pixels, within the crop."""
-        face = points[list(OVAL), :2]
-        low, high = face.min(axis=0), face.max(axis=0)
-        margin = 2 * FACE_MARGIN * self._mesh.height
-        size = min(round((float((high - low).max()) + margin) * self.side), self.side)
-        corner = np.round((low + high) / 2 * self.side - size / 2)
-        left, top = (int(np.clip(edge, 0, self.side - size)) for edge in corner)
-        return Box(left, top, left + size, top + size) if size > 0 else None
-
-    def _confidence(self, points: F32) -> F32:
-        """(V,), 0..1, per vertex: the least of how little its triangles were stretched or turned away."""
-        triangles = self._mesh.triangles
-        # Signed: a triangle that turned its back has changed its sign.
-        ratio = _areas(points, triangles) / np.where(np.abs(self._areas) < 1e-9, 1e-9, self._areas)
-        trust = np.clip(np.minimum(ratio * 1.5, 2.0 / np.maximum(ratio, 1e-3)), 0, 1).astype(np.float32)
-        return np.asarray(np.minimum.reduceat(trust[self._of_vertex], self._vertex_starts), np.float32)
-
-
-def _shrunk(drawn: F32, width: int, height: int) -> F32:
-    """The confidence in cells as they were drawn, (height, width)."""
-    return np.asarray(cv2.resize(np.ascontiguousarray(drawn[1:-1, 1:-1, 2]), (width, height)), np.float32)
-
-
-def _areas(points: F32, triangles: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> F32:
-    """Twice the signed area of each triangle as seen from the front, crop units squared."""
-    a, b, c = (points[triangles[:, i], :2] for i in range(3))
-    one, two = b - a, c - a
-    return np.asarray(one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0], np.float32)
+    def __call__(self, motion: Motion, captured_ns: int) -> Warped:
+        """Move the person; `captured_ns` is when the driver moved so."""
+        return self._front(motion)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from avatar.records import F32, U8, Identity, Motion
+from avatar.records import F32, U8, Motion, View
 from avatar.tools.facemesh import CHIN, FOREHEAD, MOUTH, OUTER_LIPS, OVAL
 from avatar.tools.outlines import PARTED, Box, box_around, fill_ring, gap, smooth_ring
 from avatar.tools.scaling import resized
@@ -40,12 +40,12 @@ class InnerMouth:
     The teeth belong to the skull: they stay with the head while the lips move over them.
     """
 
-    def __init__(self, identity: Identity, side: int) -> None:
+    def __init__(self, view: View, side: int) -> None:
         self._side = side
-        points = identity.landmarks[:, :2] * side - 0.5
+        points = view.landmarks[:, :2] * side - 0.5
         self._ring = list(MOUTH.ring)
-        self._depth = float(identity.landmarks[self._ring, 2].mean())
-        texture = resized(identity.texture, side)
+        self._depth = float(view.landmarks[self._ring, 2].mean())
+        texture = resized(view.texture, side)
         lips = points[list(OUTER_LIPS.ring)]
         box = box_around(lips, side, margin=round(float(np.ptp(lips[:, 0])) / 4)) or Box(0, 0, side, side)
         self._at = np.array([box.left, box.top], np.float32)
@@ -58,14 +58,14 @@ class InnerMouth:
         tone = patch[skin > 200].mean(axis=0) if (skin > 200).any() else np.array([150, 90, 85])
         self._dark = (tone * DEPTH_TONE * (1.0, 0.75, 0.75)).astype(np.float32)
         self._line = (tone * LINE_TONE).astype(np.float32)
-        self._parted = gap(identity.landmarks, MOUTH) > PARTED
+        self._parted = gap(view.landmarks, MOUTH) > PARTED
         if self._parted:
             keep = cv2.GaussianBlur(cv2.erode(inside, np.ones((3, 3), np.uint8)), (0, 0), self._soft)
             self._teeth = np.dstack([patch, keep]).astype(np.uint8)
         else:
             corners = points[[MOUTH.upper[0], MOUTH.upper[-1]]] - self._at
             least = MOUTH_MIN * float(np.linalg.norm(points[FOREHEAD] - points[CHIN]))
-            self._teeth = painted_teeth(box.size, corners, max(width, least), _enamel(identity))
+            self._teeth = painted_teeth(box.size, corners, max(width, least), _enamel(view))
 
     def draw(self, picture: U8, motion: Motion) -> None:
         """Draw into `picture` (side, side, 3) what `motion` opens, in place."""
@@ -146,11 +146,11 @@ def painted_teeth(size: tuple[int, int], corners: F32, width: float, enamel: F32
     return np.dstack([np.clip(colour, 0, 255), cover * 255]).astype(np.uint8)
 
 
-def _enamel(identity: Identity) -> F32:
+def _enamel(view: View) -> F32:
     """The colour of teeth in the light of this picture: that of the brighter skin, with less colour."""
-    side = identity.texture.shape[0]
-    outline = identity.landmarks[list(OVAL), :2] * side - np.float32(0.5)
-    face = identity.texture[fill_ring(outline, (side, side)) > 200].astype(np.float32)
+    side = view.texture.shape[0]
+    outline = view.landmarks[list(OVAL), :2] * side - np.float32(0.5)
+    face = view.texture[fill_ring(outline, (side, side)) > 200].astype(np.float32)
     bright = np.percentile(face, 80, axis=0) if len(face) else np.array([200.0, 190.0, 180.0])
     grey = bright.mean()
     return np.asarray(TEETH_TONE * (0.3 * grey + 0.7 * bright), np.float32)
