@@ -1,5 +1,6 @@
 """Carries the driver's motion over to the portrait's own head."""
 
+from avatar.retarget.own_motion import OwnMotion
 from avatar.retarget.retarget import Retargeter
 
-__all__ = ["Retargeter"]
+__all__ = ["OwnMotion", "Retargeter"]
