@@ -12,9 +12,10 @@ from avatar.capture.pictures import read_picture
 from avatar.capture.recording import Recording
 from avatar.capture.sources import Source, open_source
 from avatar.capture.still import StillImage
-from avatar.capture.video_file import VideoFile
+from avatar.capture.video_file import VIDEO_SUFFIXES, VideoFile
 
 __all__ = [
+    "VIDEO_SUFFIXES",
     "Camera",
     "CameraInfo",
     "MotionRecording",

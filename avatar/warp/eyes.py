@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from avatar.records import F32, U8, Motion, View
 from avatar.tools.facemesh import EYES, IRISES
+from avatar.tools.geometry import smoothstep
 from avatar.tools.membrane import membrane
 from avatar.tools.outlines import Box, box_around, fill_ring, gap, smooth_ring
 
@@ -27,6 +28,9 @@ GROWN = 1.12
 """The iris is taken out this much larger than it is, so that no dark rim stays in the white."""
 MARGIN = 0.6
 """Room around the eye's corners in its patch, in parts of the eye's width."""
+LIKE, UNLIKE = 0.04, 0.12
+"""An eye whose lids or iris moved less than the first keeps its own pixels; from the second on, in the same
+parts, it is painted. Measured on eyes of 28 people: there painting begins to be nearer to the truth."""
 
 
 class EyeLayer:
@@ -58,6 +62,31 @@ class EyeLayer:
         self._line_width = max(1.0, width / 22)
         self._ball = _with_whole_iris(patch, open_mask, self._white, centre, self._radius)
         self._opening = opening
+        self._gap = gap(view.landmarks, opening)
+        self._gaze = self._gaze_of(view.landmarks)
+
+    def share(self, relaxed: F32) -> float:
+        """How much of the eye has to be painted, as `OpeningLayer`."""
+        lids = abs(gap(relaxed, self._opening) - self._gap)
+        unlike = max(lids, float(np.linalg.norm(self._gaze_of(relaxed) - self._gaze)))
+        return float(smoothstep((unlike - LIKE) / (UNLIKE - LIKE)))
+
+    def _gaze_of(self, landmarks: F32) -> F32:
+        """(2,), the iris' place from the middle between the corners, in parts of the eye's width."""
+        one, other = landmarks[self._corners, :2]
+        width = max(float(np.hypot(*(other - one))), 1e-6)
+        return np.asarray((landmarks[self._iris, :2] - (one + other) / 2) / np.float32(width), np.float32)
+
+    def box(self, motion: Motion) -> Box | None:
+        """The part of the picture that the eye and its lids take up."""
+        points = motion.landmarks[:, :2] * self._side - np.float32(0.5)
+        home = points[self._corners].mean(axis=0)
+        half = self._half(motion.head[:2, :2])
+        return box_around(np.concatenate([points[self._ring], [home - half, home + half]]), self._side)
+
+    def _half(self, turn: F32) -> float:
+        """Half the side of the patch once it is moved, pixels."""
+        return self._patch_side * float(np.linalg.norm(turn[:, 0])) / 2
 
     def draw(self, picture: U8, motion: Motion) -> None:
         """Draw the eye as `motion` has it into `picture` (side, side, 3), in place."""
@@ -83,7 +112,7 @@ class EyeLayer:
 
     def _draw_lid(self, picture: U8, points: F32, turn: F32, home: F32, closing: float) -> None:
         """Cover the eye with skin, and put the line of the lashes where the lids meet."""
-        half = self._patch_side * float(np.linalg.norm(turn[:, 0])) / 2
+        half = self._half(turn)
         box = box_around(np.array([home - half, home + half], np.float32), self._side)
         if box is None:
             return

@@ -7,6 +7,7 @@ import numpy as np
 
 from avatar.records import F32, U8, Motion, View
 from avatar.tools.facemesh import CHIN, FOREHEAD, MOUTH, OUTER_LIPS, OVAL
+from avatar.tools.geometry import smoothstep
 from avatar.tools.outlines import PARTED, Box, box_around, fill_ring, gap, smooth_ring
 from avatar.tools.scaling import resized
 
@@ -30,6 +31,13 @@ TEETH_TONE = 1.0
 """Brightness of painted teeth against the brighter parts of the face,"""
 SHADOW = 0.25
 """and what of it is left at the lips, in whose shadow they lie."""
+STRETCHED, TORN = 0.5, 1.0
+"""Parted lips that open or shut by less than the first, as a logarithm, keep the pixels between them; by more
+than the second these are painted."""
+PARTING, SPLIT = 0.2, 0.5
+"""The same of shut lips, which have no such pixels."""
+SLACK = 0.03
+"""Added to an opening before its logarithm is taken, in parts of the mouth's width."""
 INCISOR = 0.105
 """Width of one front tooth, in parts of the mouth's width."""
 
@@ -44,6 +52,7 @@ class InnerMouth:
         self._side = side
         points = view.landmarks[:, :2] * side - 0.5
         self._ring = list(MOUTH.ring)
+        self._gap = gap(view.landmarks, MOUTH)
         self._depth = float(view.landmarks[self._ring, 2].mean())
         texture = resized(view.texture, side)
         lips = points[list(OUTER_LIPS.ring)]
@@ -58,7 +67,7 @@ class InnerMouth:
         tone = patch[skin > 200].mean(axis=0) if (skin > 200).any() else np.array([150, 90, 85])
         self._dark = (tone * DEPTH_TONE * (1.0, 0.75, 0.75)).astype(np.float32)
         self._line = (tone * LINE_TONE).astype(np.float32)
-        self._parted = gap(view.landmarks, MOUTH) > PARTED
+        self._parted = self._gap > PARTED
         if self._parted:
             keep = cv2.GaussianBlur(cv2.erode(inside, np.ones((3, 3), np.uint8)), (0, 0), self._soft)
             self._teeth = np.dstack([patch, keep]).astype(np.uint8)
@@ -66,6 +75,17 @@ class InnerMouth:
             corners = points[[MOUTH.upper[0], MOUTH.upper[-1]]] - self._at
             least = MOUTH_MIN * float(np.linalg.norm(points[FOREHEAD] - points[CHIN]))
             self._teeth = painted_teeth(box.size, corners, max(width, least), _enamel(view))
+
+    def share(self, relaxed: F32) -> float:
+        """How much of the mouth has to be painted, as `OpeningLayer`."""
+        stretch = abs(float(np.log((gap(relaxed, MOUTH) + SLACK) / (self._gap + SLACK))))
+        own, torn = (STRETCHED, TORN) if self._parted else (PARTING, SPLIT)
+        return float(smoothstep((stretch - own) / (torn - own)))
+
+    def box(self, motion: Motion) -> Box | None:
+        """The part of the picture that the lips take up."""
+        points = motion.landmarks[list(OUTER_LIPS.ring), :2] * self._side - np.float32(0.5)
+        return box_around(points, self._side, margin=3)
 
     def draw(self, picture: U8, motion: Motion) -> None:
         """Draw into `picture` (side, side, 3) what `motion` opens, in place."""

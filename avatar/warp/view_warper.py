@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -16,7 +17,7 @@ from avatar.warp.eyes import eye_layers
 from avatar.warp.flow import CellFlow, pixels_a_cell, soften
 from avatar.warp.mesh import HeadMesh
 from avatar.warp.mouth import InnerMouth
-from avatar.warp.openings import without_openings
+from avatar.warp.openings import OpeningLayer, lay_over, without_openings
 from avatar.warp.raster import MeshRaster
 
 COARSE = 48
@@ -50,10 +51,9 @@ class ViewWarper:
         self._mesh = HeadMesh(view, _standing(view, self._to_front))
         self._raster = MeshRaster(self._mesh.triangles)
         texture = resized(view.texture, side)
-        self._eyes = eye_layers(view, texture)
-        self._mouth = InnerMouth(view, side)
-        skin = without_openings(texture, view.landmarks)
-        self._texture = np.dstack([skin, resized(view.alpha, side)])
+        self._layers: list[OpeningLayer] = [*eye_layers(view, texture), InnerMouth(view, side)]
+        self._skin = without_openings(texture, view.landmarks)
+        self._texture = np.dstack([texture, resized(view.alpha, side)])
         rest = self._mesh.rest
         self._carried = np.ones_like(rest)
         self._carried[:, :2] = (rest[:, :2] + _LOW) / _SPAN
@@ -69,20 +69,20 @@ class ViewWarper:
         points = self._mesh(motion)
         self._carried[:, 2] = self._confidence(points)
         whole, drawn = self._draw(points, Box(0, 0, self.side, self.side), COARSE)
-        box = self._face_box(points)
-        face, detail = (None, None) if box is None else self._draw(points, box, FINE)
-        person, alpha = self._move(whole, face)
+        near = self._face_box(points)
+        face, detail = (None, None) if near is None else self._draw(points, near, FINE)
+        painted = self._to_paint(motion)
+        person, alpha, skins = self._move(whole, face, [box for _, box, _ in painted])
         torn = None if face is None else face.tears()
         if torn is not None:
             for layer in (person, alpha):
                 soften(torn[0].of(layer), torn[1])
-        for eye in self._eyes:
-            eye.draw(person, motion)
-        self._mouth.draw(person, motion)
+        for (opening, box, share), skin in zip(painted, skins, strict=True):
+            _paint(person, motion, opening, box, share, skin)
         confidence = _shrunk(drawn, CONFIDENCE, CONFIDENCE)
-        if box is not None and detail is not None:
+        if near is not None and detail is not None:
             scale = CONFIDENCE / self.side
-            part = Box(*(round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom)))
+            part = Box(*(round(edge * scale) for edge in (near.left, near.top, near.right, near.bottom)))
             part.of(confidence)[:] = _shrunk(detail, *part.size)
         return Warped(person, alpha, confidence)
 
@@ -95,23 +95,40 @@ class ViewWarper:
         head = np.column_stack([turn @ to_front[:, :3], turn @ to_front[:, 3] + shift])
         return replace(motion, head=head.astype(np.float32))
 
-    def _move(self, whole: CellFlow, face: CellFlow | None) -> tuple[U8, U8]:
-        """The person (side, side, 3) and the matte (side, side), moved.
+    def _to_paint(self, motion: Motion) -> list[tuple[OpeningLayer, Box, float]]:
+        """The openings that have to be painted, where, and how much."""
+        relaxed = (motion.landmarks - motion.head[:, 3]) @ np.linalg.inv(motion.head[:, :3]).T
+        found = []
+        for layer in self._layers:
+            share = layer.share(relaxed)
+            box = layer.box(motion) if share > 0 else None
+            if box is not None:
+                found.append((layer, box, share))
+        return found
+
+    def _move(self, whole: CellFlow, face: CellFlow | None, boxes: Sequence[Box]) -> tuple[U8, U8, list[U8]]:
+        """Moved: the person (side, side, 3), the matte (side, side), and the closed skin (H, W, 4) of each box.
 
         A few rows at a time, so that flow and pixels stay in the processor's cache on their way: between two
         frames of a camera the cache forgets, and whole planes cost twice as much.
         """
         person = np.empty((self.side, self.side, 3), np.uint8)
         alpha = np.empty((self.side, self.side), np.uint8)
+        skins = [np.empty((box.size[1], box.size[0], 4), np.uint8) for box in boxes]
         for top in range(0, self.side, STRIP):
             bottom = min(top + STRIP, self.side)
             columns, rows = whole.grown(top, bottom)
             if face is not None:
                 face.lay_over(columns, rows, top)
-            moved = cv2.remap(self._texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            moved = _remapped(self._texture, columns, rows)
             cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR, dst=person[top:bottom])
             cv2.extractChannel(moved, 3, dst=alpha[top:bottom])
-        return person, alpha
+            for box, skin in zip(boxes, skins, strict=True):
+                first, last = max(box.top, top), min(box.bottom, bottom)
+                if first < last:
+                    part = slice(first - top, last - top), slice(box.left, box.right)
+                    skin[first - box.top : last - box.top] = _remapped(self._skin, columns[part], rows[part])
+        return person, alpha, skins
 
     def _draw(self, points: F32, box: Box, cells: int) -> tuple[CellFlow, F32]:
         """The flow in the square `box`, in about `cells` cells a side, and the cells as they were drawn."""
@@ -140,6 +157,22 @@ class ViewWarper:
         ratio = _areas(points, triangles) / np.where(np.abs(self._areas) < 1e-9, 1e-9, self._areas)
         trust = np.clip(np.minimum(ratio * 1.5, 2.0 / np.maximum(ratio, 1e-3)), 0, 1).astype(np.float32)
         return np.asarray(np.minimum.reduceat(trust[self._of_vertex], self._vertex_starts), np.float32)
+
+
+def _paint(person: U8, motion: Motion, layer: OpeningLayer, box: Box, share: float, skin: U8) -> None:
+    """Paint one opening over `skin`, by `share`, in place."""
+    part = box.of(person)
+    own = part.copy() if share < 1 else None
+    lay_over(part, skin)
+    layer.draw(person, motion)
+    if own is not None:
+        cv2.addWeighted(part, share, own, 1 - share, 0, dst=own)
+        part[:] = own
+
+
+def _remapped(texture: U8, columns: F32, rows: F32) -> U8:
+    moved = cv2.remap(texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
 
 
 def _rigid_fit(view: View, front: View) -> Similarity:
