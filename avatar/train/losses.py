@@ -1,0 +1,73 @@
+"""What the networks are taught by.
+
+All pictures are (B, 3, R, R), 0..1; `weight` maps are (B, 1, R, R), 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+PYRAMID = 3
+BOX_SIZE = 96
+"""Side at which mouth and eyes are looked at on their own [px]."""
+
+
+def pyramid_l1(made: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute difference where `weight` is, over a pyramid: place first, then detail."""
+    total = made.new_zeros(())
+    for level in range(PYRAMID):
+        total = total + (weight * (made - real).abs()).sum() / (3 * weight.sum() + 1e-6)
+        if level + 1 < PYRAMID:
+            made, real, weight = (F.avg_pool2d(x, 2) for x in (made, real, weight))
+    return total / PYRAMID
+
+
+def cut_boxes(pictures: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Squares out of pictures (B, C, R, R); boxes (B, N, 3) as x, y, side in 0..1; gives (B * N, C, s, s)."""
+    b, n = boxes.shape[:2]
+    steps = (torch.arange(size, device=boxes.device) * 2 + 1) / size - 1
+    middle, side = boxes[..., :2] * 2 - 1, boxes[..., 2:]
+    x = middle[..., 0:1] + side * steps
+    y = middle[..., 1:2] + side * steps
+    grid = torch.stack([x[:, :, None, :].expand(b, n, size, size), y[..., None].expand(b, n, size, size)], -1)
+    cut = [
+        F.grid_sample(pictures, grid[:, i], mode="bilinear", padding_mode="border", align_corners=False)
+        for i in range(n)
+    ]
+    return torch.stack(cut, dim=1).flatten(0, 1)
+
+
+def box_mask(boxes: Tensor, size: int) -> Tensor:
+    """(B, 1, R, R): a soft disc in each of boxes (B, N, 3)."""
+    at = (torch.arange(size, device=boxes.device) + 0.5) / size
+    x = (at[None, None, :] - boxes[..., 0:1]) / (boxes[..., 2:] / 2)
+    y = (at[None, None, :] - boxes[..., 1:2]) / (boxes[..., 2:] / 2)
+    far = x[:, :, None, :] ** 2 + y[..., None] ** 2
+    return (1.4 - far).clamp(0, 1).amax(dim=1, keepdim=True)
+
+
+def feature_distance(made: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """Mean absolute difference of feature maps, level by level."""
+    pairs = list(zip(made, real, strict=True))
+    return torch.stack([(a.float() - b.float()).abs().mean() for a, b in pairs]).mean()
+
+
+def hinge_real(score: Tensor) -> Tensor:
+    """For the discriminator, of a real picture's scores (Zakharov et al. 2019, eq. 8)."""
+    return F.relu(1 - score).mean()
+
+
+def hinge_made(score: Tensor) -> Tensor:
+    """For the discriminator, of a made picture's."""
+    return F.relu(1 + score).mean()
+
+
+def smooth_flow(flow: Tensor) -> Tensor:
+    """Mean squared step of a flow (B, 2, H, W) between neighbours, in cells."""
+    size = flow.shape[-1]
+    across, down = flow[..., 1:] - flow[..., :-1], flow[..., 1:, :] - flow[..., :-1, :]
+    return size**2 * ((across**2).mean() + (down**2).mean())
