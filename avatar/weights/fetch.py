@@ -1,4 +1,4 @@
-"""Getting bytes over the network: out of wheels of the package index, and from https addresses.
+"""Getting bytes over the network: out of packages of pip's and npm's indexes, and from https addresses.
 
 Nothing here judges what comes: the caller knows the hash.
 """
@@ -10,6 +10,7 @@ import lzma
 import shutil
 import subprocess
 import sys
+import tarfile
 import urllib.request
 import zipfile
 import zlib
@@ -18,39 +19,43 @@ from pathlib import Path
 from typing import IO
 from urllib.request import Request
 
-PIP_TIMEOUT_S = 900
+CLIENT_TIMEOUT_S = 900
 ADDRESS_TIMEOUT_S = 30
-_UNPACKING = (zlib.error, lzma.LZMAError)
+CLIENTS = ("pip", "npm")
+_UNPACKING = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 
 
 class FetchError(Exception):
     """This way did not lead to the file; the message is the reason."""
 
 
-def download_wheel(requirement: str, folder: Path) -> Path:
-    """Let pip download the wheel of `name==version` into `folder`, without installing it or its dependencies.
+def download(client: str, requirement: str, folder: Path) -> Path:
+    """Let pip or npm download one package into `folder`, without installing it or its dependencies.
+
+    Args:
+        client: one of `CLIENTS`.
+        requirement: `name==version` for pip, `name@version` for npm.
+        folder: a folder without other packages.
 
     Returns:
-        The wheel's path.
+        The path of the wheel or .tgz.
 
     Raises:
-        FetchError: there is no pip, or what pip said.
+        FetchError: the client is not there, or what it said.
     """
+    if client == "npm":
+        return _download_npm(requirement, folder)
+    return _download_wheel(requirement, folder)
+
+
+def _download_wheel(requirement: str, folder: Path) -> Path:
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--quiet"]
     command = [*_pip_command(), "download", *options, "--dest", str(folder), requirement]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=PIP_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise FetchError(f"pip download {requirement} took over {PIP_TIMEOUT_S} s") from None
-    except OSError as error:
-        raise FetchError(f"{command[0]} could not be started ({error.strerror})") from None
-    if done.returncode:
-        said = _last_error(done.stderr.decode(errors="replace")) or f"status {done.returncode}"
-        raise FetchError(f"pip download {requirement} failed ({said})")
-    wheel = next(folder.glob("*.whl"), None)
-    if wheel is None:
-        raise FetchError(f"pip left no wheel of {requirement}")
-    return wheel
+    said = _run(command, f"pip download {requirement}")
+    if said is not None:
+        lines = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")] or said
+        raise FetchError(f"pip download {requirement} failed ({lines[-1]})")
+    return _left(folder, "*.whl", f"pip left no wheel of {requirement}")
 
 
 def _pip_command() -> list[str]:
@@ -63,21 +68,71 @@ def _pip_command() -> list[str]:
     raise FetchError("this Python has no pip")
 
 
-def _last_error(stderr: str) -> str:
-    """The line of pip's output that says what is wrong, or nothing."""
-    lines = stderr.strip().splitlines()
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return (errors or lines or [""])[-1]
+def _download_npm(requirement: str, folder: Path) -> Path:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FetchError(
+            f"npm (of Node.js) is needed to get {requirement} for training and measuring, and is not here"
+        )
+    # Not --silent, which hides what is wrong too.
+    options = ["--ignore-scripts", "--loglevel=error", "--no-update-notifier"]
+    said = _run([npm, "pack", requirement, *options], f"npm pack {requirement}", folder)
+    if said is not None:
+        raise FetchError(f"npm pack {requirement} failed ({_reason_of_npm(said)})")
+    return _left(folder, "*.tgz", f"npm left no package of {requirement}")
 
 
-def read_member(wheel: Path, member: str, *, limit: int) -> bytes:
-    """The first `limit` bytes of one file inside a wheel; raises FetchError if it cannot be taken out."""
+def _reason_of_npm(said: list[str]) -> str:
+    """The line that says what is wrong: after that of the code, before that of the log."""
+    lines = [line.removeprefix("npm error ") for line in said if line.startswith("npm error ")]
+    reasons = [line for line in lines if not line.startswith("code ")]
+    return reasons[0] if reasons else (lines or said)[-1]
+
+
+def _run(command: list[str], name: str, folder: Path | None = None) -> list[str] | None:
+    """Run a client, in `folder`: nothing if it went well, else what it said, at least one line."""
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
-            return source.read(limit)
-    except (zipfile.BadZipFile, KeyError, RuntimeError, EOFError, OSError, *_UNPACKING) as error:
+        done = subprocess.run(command, capture_output=True, timeout=CLIENT_TIMEOUT_S, check=False, cwd=folder)
+    except subprocess.TimeoutExpired:
+        raise FetchError(f"{name} took over {CLIENT_TIMEOUT_S} s") from None
+    except OSError as error:
+        raise FetchError(f"{command[0]} could not be started ({error.strerror})") from None
+    if not done.returncode:
+        return None
+    said = done.stderr.decode(errors="replace").strip()
+    return said.splitlines() or [f"status {done.returncode}"]
+
+
+def _left(folder: Path, pattern: str, otherwise: str) -> Path:
+    found = next(folder.glob(pattern), None)
+    if found is None:
+        raise FetchError(otherwise)
+    return found
+
+
+def read_member(archive: Path, member: str, *, limit: int) -> bytes:
+    """The first `limit` bytes of one file inside a wheel or .tgz; raises FetchError if it cannot be had."""
+    try:
+        return (_read_tar if archive.suffix == ".tgz" else _read_zip)(archive, member, limit)
+    except (KeyError, RuntimeError, EOFError, OSError, *_UNPACKING) as error:
         # RuntimeError: encrypted, or packed in a way that is not known here
-        raise FetchError(f"{member} cannot be taken out of {wheel.name} ({error})") from None
+        raise FetchError(f"{member} cannot be taken out of {archive.name} ({error})") from None
+
+
+def _read_zip(archive: Path, member: str, limit: int) -> bytes:
+    with zipfile.ZipFile(archive) as wheel, wheel.open(member) as source:
+        return source.read(limit)
+
+
+def _read_tar(archive: Path, member: str, limit: int) -> bytes:
+    with tarfile.open(archive, "r:gz") as package:
+        for info in package:  # not by getmember, which unpacks the whole archive first
+            if info.name == member:
+                source = package.extractfile(info) if info.isreg() else None
+                if source is None:
+                    raise KeyError("it is a link or a folder")
+                return source.read(limit)
+    raise KeyError("there is no such file in it")
 
 
 def read_address(address: str, *, limit: int) -> bytes:
