@@ -31,6 +31,17 @@ def storable_identity() -> Identity:
     return replace(made_identity(expression, turn=turn), plate=plate, views=(made_view(face, SIDE),))
 
 
+def with_views(identity: Identity, count: int) -> Identity:
+    """The same with `count` views in all, of other poses and faces, each of noise of its own."""
+    more = []
+    for number in range(1, count):
+        expression = {"jawOpen": 0.2 * (number % 4), "eyeBlinkLeft": 0.3 * (number % 3)}
+        turn = (0.0, 0.05 * (number % 9 - 4), 0.0)
+        face = made_face(expression, turn=turn, shift=(0.5, 0.5), scale=FACE_SCALE)
+        more.append(made_view(face, SIDE, seed=number))
+    return replace(identity, views=(identity.front, *more))
+
+
 def part_of(identity: Identity, key: str) -> NDArray[Any]:
     """An array of the identity or of its front view."""
     found: NDArray[Any] = getattr(identity if hasattr(identity, key) else identity.front, key)

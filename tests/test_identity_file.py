@@ -128,8 +128,16 @@ def test_foreign_files_are_refused(tmp_path: Path, stored: Path) -> None:
 
 
 def test_a_newer_version_says_so(stored: Path) -> None:
-    message = refusal(changed(stored, {"version": "2"}))
-    assert "newer version" in message and "2" in message
+    message = refusal(changed(stored, {"version": "3"}))
+    assert "newer version" in message and "3" in message
+
+
+def test_the_first_version_is_read(identity: Identity, stored: Path) -> None:
+    first = changed(stored, {"version": "1", "views": None})
+    assert_same(load_identity(first), identity)
+    assert load_identity(first).conditioning is None
+    again = changed(stored, tensors={"texture.1": np.zeros(99, np.uint8)})
+    assert "it also holds texture.1" in refusal(again)
 
 
 @pytest.mark.parametrize("version", [None, "", "one", "-1", "1.0", "²", "9" * 5000])
@@ -205,7 +213,7 @@ def test_pictures_that_declare_a_huge_size_are_refused_before_they_are_read(
 
 def test_sizes_are_looked_at_before_the_pixels(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity_file, "PICTURE_MAX", 100)
-    monkeypatch.setattr("PIL.Image.open", None)
+    monkeypatch.setattr("avatar.identity.packed.Image.open", None)
     assert "picture is 120x90" in refusal(stored)
 
 

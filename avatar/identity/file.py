@@ -1,29 +1,36 @@
 """The .avatar file: one identity in safetensors, with a header that says what it is.
 
-Header: `name`, and `crop` as a JSON list of left, top and side. Pictures are PNG, so without loss; numbers
-are float32. What is read is checked as if an enemy had written it: such files are sent around.
+Header: `name`; `crop` as a JSON list of left, top and side; `views`, their number; and `conditioning`, if
+there is one, as a JSON list of its preset and the SHA-256 of its weights.
+
+Tensors: those of the front by their plain names, those of further views as `texture.1` and so on, those of
+the conditioning as `conditioning.NAME`. Pictures are PNG, so without loss, but for the textures of further
+views: JPEG of quality 95, colours at full resolution. They mostly come of clips, which are packed like that
+themselves, and take a quarter of the room. Numbers are float32; a conditioning may be float16, and is read
+as float32. Version 1 had one view and no conditioning.
+
+What is read is checked as if an enemy had written it: such files are sent around.
 """
 
 from __future__ import annotations
 
-import io
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from avatar.errors import IdentityFileError
-from avatar.identity.sanity import PICTURE_MAX, SIDE_MAX, SIDE_MIN, check_identity
-from avatar.records import BLENDSHAPES, LANDMARKS, U8, Crop, Identity, View
+from avatar.identity.packed import Kind, packed, unpacked
+from avatar.identity.sanity import PICTURE_MAX, SIDE_MAX, SIDE_MIN, VIEWS_MAX, check_identity
+from avatar.records import BLENDSHAPES, LANDMARKS, Conditioning, Crop, Identity, View
 from avatar.tools.tensor_file import Header, TensorFormat, Tensors
 
 FORMAT = TensorFormat(
     name="livehead-avatar",
-    version=1,
+    version=2,
     called="an .avatar file",
     bytes_max=2**28,
     error=IdentityFileError,
@@ -31,7 +38,7 @@ FORMAT = TensorFormat(
 NAME_MAX = 200
 
 PICTURES = {"picture": 3, "texture": 3, "alpha": 1, "head": 1, "plate": 3}
-"""Stored as PNG; the number of their channels."""
+"""The number of their channels."""
 NUMBERS = {
     "landmarks": (LANDMARKS, 3),
     "neutral": (LANDMARKS, 3),
@@ -39,8 +46,8 @@ NUMBERS = {
     "pose": (4, 4),
 }
 OF_VIEW = ("texture", "alpha", "head", "landmarks", "blendshapes", "pose")
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_HEAD = 33
+OF_IDENTITY = ("picture", "plate", "neutral")
+WORKED_OUT = "conditioning."
 
 
 def save_identity(identity: Identity, path: str | Path) -> None:
@@ -53,16 +60,19 @@ def save_identity(identity: Identity, path: str | Path) -> None:
         check_identity(identity)
     except ValueError as error:
         raise IdentityFileError(f"{path}: cannot be written: {error}") from error
-    parts = {key: getattr(identity, key) for key in ("picture", "plate", "neutral")}
-    parts |= {key: getattr(identity.front, key) for key in OF_VIEW}
-    tensors: dict[str, NDArray[Any]] = {key: _packed(parts[key]) for key in PICTURES}
-    tensors |= {key: np.asarray(parts[key], np.float32) for key in NUMBERS}
-    crop = identity.crop
+    tensors = {key: _stored(key, getattr(identity, key)) for key in OF_IDENTITY}
+    for number, view in enumerate(identity.views):
+        tensors |= {_of(key, number): _stored(_of(key, number), getattr(view, key)) for key in OF_VIEW}
+    crop, conditioning = identity.crop, identity.conditioning
     header = {
         # A name taken from a file name may hold bytes that are no text.
         "name": identity.name[:NAME_MAX].encode("utf-8", "replace").decode(),
         "crop": json.dumps([crop.left, crop.top, crop.side]),
+        "views": str(len(identity.views)),
     }
+    if conditioning is not None:
+        header["conditioning"] = json.dumps([conditioning.preset, conditioning.weights_sha256])
+        tensors |= {WORKED_OUT + key: tensor for key, tensor in conditioning.tensors.items()}
     FORMAT.write(path, header, tensors)
 
 
@@ -72,53 +82,78 @@ def load_identity(path: str | Path) -> Identity:
     Raises:
         IdentityFileError: missing, corrupt, not an .avatar file, or of a newer version.
     """
-    return FORMAT.read(path, (*PICTURES, *NUMBERS), _assemble)
+    return FORMAT.read(path, _names, _assemble)
+
+
+def _of(key: str, number: int) -> str:
+    """The tensor that holds `key` of a view."""
+    return f"{key}.{number}" if number else key
+
+
+def _kind(name: str) -> Kind:
+    """How the picture in that tensor is packed."""
+    return "JPEG" if name.startswith("texture.") else "PNG"
+
+
+def _stored(name: str, part: NDArray[Any]) -> NDArray[Any]:
+    key = name.partition(".")[0]
+    return packed(part, _kind(name)) if key in PICTURES else np.asarray(part, np.float32)
+
+
+def _views(header: Header) -> int:
+    """How many views the file holds."""
+    if int(header["version"]) < 2:
+        return 1
+    text = header["views"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= VIEWS_MAX):
+        raise ValueError(f"an avatar has 1 to {VIEWS_MAX} views")
+    return int(text)
+
+
+def _names(header: Header, found: Set[str]) -> set[str]:
+    """The tensors that a file with that header has to hold."""
+    names = {*OF_IDENTITY, *(_of(key, number) for number in range(_views(header)) for key in OF_VIEW)}
+    if "conditioning" in header:
+        names |= {name for name in found if name.startswith(WORKED_OUT)}
+    return names
 
 
 def _assemble(header: Header, tensors: Tensors) -> Identity:
     left, top, side = json.loads(header["crop"])
-    pictures: dict[str, Any] = {
-        key: _unpacked(key, tensors[key], channels) for key, channels in PICTURES.items()
-    }
-    for key, shape in NUMBERS.items():
-        if tensors[key].shape != shape or tensors[key].dtype != np.float32:
-            raise ValueError(f"{key} is {tensors[key].shape} {tensors[key].dtype}, not {shape} float32")
-    parts = pictures | {key: tensors[key] for key in NUMBERS}
-    view = View(**{key: parts[key] for key in OF_VIEW})
+    parts: dict[str, Any] = {key: _read(key, tensors[key]) for key in OF_IDENTITY}
+    views = []
+    for number in range(_views(header)):
+        names = {key: _of(key, number) for key in OF_VIEW}
+        views.append(View(**{key: _read(name, tensors[name]) for key, name in names.items()}))
     identity = Identity(
         name=header.get("name", "")[:NAME_MAX],
-        picture=parts["picture"],
         crop=Crop(int(left), int(top), int(side)),
-        plate=parts["plate"],
-        neutral=parts["neutral"],
-        views=(view,),
+        views=tuple(views),
+        conditioning=_conditioning(header, tensors),
+        **parts,
     )
     check_identity(identity)
     return identity
 
 
-def _packed(picture: U8) -> U8:
-    stored = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return np.asarray(cv2.imencode(".png", stored)[1], np.uint8).ravel()
+def _read(name: str, tensor: NDArray[Any]) -> NDArray[Any]:
+    key = name.partition(".")[0]
+    if key in PICTURES:
+        least, most = (1, PICTURE_MAX) if key == "picture" else (SIDE_MIN, SIDE_MAX)
+        return unpacked(name, tensor, _kind(name), PICTURES[key], least, most)
+    if tensor.shape != NUMBERS[key] or tensor.dtype != np.float32:
+        raise ValueError(f"{name} is {tensor.shape} {tensor.dtype}, not {NUMBERS[key]} float32")
+    return tensor
 
 
-def _unpacked(key: str, stored: NDArray[Any], channels: int) -> U8:
-    if stored.dtype != np.uint8 or stored.ndim != 1 or stored.size < _PNG_HEAD:
-        raise ValueError(f"{key} is no picture")
-    if stored[: len(_PNG)].tobytes() != _PNG:
-        raise ValueError(f"{key} is no PNG")
-    # Asked before a byte is unpacked: few bytes can become a picture larger than the memory.
-    width, height = (int.from_bytes(stored[at : at + 4].tobytes(), "big") for at in (16, 20))
-    least, most = (1, PICTURE_MAX) if key == "picture" else (SIDE_MIN, SIDE_MAX)
-    if not (least <= width <= most and least <= height <= most):
-        raise ValueError(f"{key} is {width}x{height}")
-    try:
-        # not OpenCV, which tells damage to the terminal
-        with Image.open(io.BytesIO(stored.tobytes()), formats=["PNG"]) as image:
-            picture = np.array(image)
-    except Exception as error:  # what a decoder raises over a damaged file has no end
-        raise ValueError(f"{key} cannot be unpacked") from error
-    shape = (height, width, channels)[: 2 if channels == 1 else 3]
-    if picture.dtype != np.uint8 or picture.shape != shape:
-        raise ValueError(f"{key} is {picture.dtype} {picture.shape}, not uint8 {shape}")
-    return picture
+def _conditioning(header: Header, tensors: Tensors) -> Conditioning | None:
+    if "conditioning" not in header:
+        return None
+    preset, weights = json.loads(header["conditioning"])
+    found = {}
+    for name, tensor in tensors.items():
+        if name.startswith(WORKED_OUT):
+            if tensor.dtype not in (np.float16, np.float32):
+                raise ValueError(f"{name} is {tensor.dtype}, not float16 or float32")
+            found[name.removeprefix(WORKED_OUT)] = tensor.astype(np.float32)
+    return Conditioning(preset, weights, found)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
-from avatar.records import F32, U8, Crop, Identity, View
+from avatar.records import F32, U8, Conditioning, Crop, Identity, View
 from avatar.tools.facemesh import face_height, face_model
 from avatar.tools.geometry import fit_similarity
 
@@ -24,6 +26,10 @@ STRANGE = 0.4
 tracker took for a face it is 0.13."""
 SCORE_SLACK = 0.01
 POSE_MAX = 1e5
+VIEWS_MAX = 32
+TENSORS_MAX, NUMBERS_MAX = 256, 2**23
+"""Of a conditioning: how many tensors, and how many numbers in all of them."""
+_PRESET, _SHA256, _TENSOR = r"[a-z0-9_-]{1,40}", r"[0-9a-f]{64}", r"[A-Za-z0-9_.]{1,100}"
 
 
 def check_identity(identity: Identity) -> None:
@@ -33,12 +39,37 @@ def check_identity(identity: Identity) -> None:
         ValueError: something makes no sense; the message says what.
     """
     _check_crop(identity.crop, identity.picture.shape)
-    for view in identity.views:
-        _check_view(view)
+    if not 1 <= len(identity.views) <= VIEWS_MAX:
+        raise ValueError(f"{len(identity.views)} views, not 1 to {VIEWS_MAX}")
+    for number, view in enumerate(identity.views):
+        try:
+            _check_view(view)
+        except ValueError as error:
+            raise ValueError(f"view {number + 1}: {error}" if number else str(error)) from None
     side = identity.front.texture.shape[0]
     _check_layer("plate", identity.plate, side)
     _check_numbers("neutral", identity.neutral)
     _check_face("neutral", identity.neutral)
+    if identity.conditioning is not None:
+        _check_conditioning(identity.conditioning)
+
+
+def _check_conditioning(conditioning: Conditioning) -> None:
+    named = (("preset", conditioning.preset, _PRESET), ("weights", conditioning.weights_sha256, _SHA256))
+    for key, text, pattern in named:
+        if not (isinstance(text, str) and re.fullmatch(pattern, text)):
+            raise ValueError(f"the conditioning's {key} has no name that makes sense")
+    tensors = conditioning.tensors
+    if not 1 <= len(tensors) <= TENSORS_MAX:
+        raise ValueError(f"a conditioning of {len(tensors)} tensors, not 1 to {TENSORS_MAX}")
+    if sum(tensor.size for tensor in tensors.values()) > NUMBERS_MAX:
+        raise ValueError(f"a conditioning of more than {NUMBERS_MAX} numbers")
+    for name, tensor in tensors.items():
+        if not re.fullmatch(_TENSOR, name):
+            raise ValueError("a tensor of the conditioning has a name that makes no sense")
+        if tensor.dtype not in (np.float16, np.float32) or not 1 <= tensor.ndim <= 4 or not tensor.size:
+            raise ValueError(f"the conditioning's {name} is {tensor.dtype} {tensor.shape}")
+        _check_numbers(f"the conditioning's {name}", tensor)
 
 
 def _check_view(view: View) -> None:

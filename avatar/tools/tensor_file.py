@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,13 +63,17 @@ class TensorFormat:
             raise self.error(f"{path}: cannot be written: {_reason(error)}") from error
 
     def read(
-        self, path: str | Path, names: Collection[str], parse: Callable[[Header, Tensors], _Read]
+        self,
+        path: str | Path,
+        names: Collection[str] | Callable[[Header, Set[str]], Collection[str]],
+        parse: Callable[[Header, Tensors], _Read],
     ) -> _Read:
         """Read a file and give what `parse` makes of its header and the tensors called `names`.
 
         Args:
             path: the file.
-            names: the tensors that have to be in it, and no others.
+            names: the tensors that have to be in it, and no others; or what tells them by the header and the
+                names that are there, and raises ValueError, too.
             parse: raises ValueError, with what is wrong, for what makes no sense.
 
         Raises:
@@ -81,8 +85,10 @@ class TensorFormat:
             with safe_open(path, framework="np") as file:
                 header = dict(file.metadata() or {})
                 self._check_header(path, header)
-                _check_names(set(file.keys()), set(names))
-                tensors = {name: file.get_tensor(name) for name in names}
+                found = set(file.keys())
+                wanted = set(names(header, found) if callable(names) else names)
+                _check_names(found, wanted)
+                tensors = {name: file.get_tensor(name) for name in sorted(wanted)}
             return parse(header, tensors)
         except FileNotFoundError:
             raise self.error(f"{path}: there is no such file") from None
