@@ -20,6 +20,7 @@ from avatar.cli import (
     record_motion,
     run,
     system_libraries,
+    train,
 )
 from avatar.cli.arguments import INTERRUPTED, HelpFormatter
 from avatar.errors import AvatarError
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"livehead {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (enroll, run, animate, record_motion, demo, doctor, cameras, fetch_models):
+    for command in (enroll, run, animate, record_motion, demo, doctor, cameras, fetch_models, train):
         command.add_parser(commands)
     return parser
 

@@ -8,7 +8,11 @@ from avatar.tools import clock
 from avatar.tools.terminal_line import TerminalLine
 
 EVERY_NS = 200_000_000
-WORDS = {"track": "Following the face", "draw": "Drawing"}
+WORDS = {
+    "track": "Following the face: frame",
+    "draw": "Drawing: frame",
+    "prepare": "Preparing: clip",
+}
 
 
 class ProgressLine:
@@ -25,7 +29,7 @@ class ProgressLine:
             return
         self._next_ns = now + EVERY_NS
         share = f" of {total} ({100 * done // max(1, total)} %)" if total else ""
-        self._line.renew(f"{WORDS[what]}: frame {done}{share}")
+        self._line.renew(f"{WORDS[what]} {done}{share}")
 
     def close(self) -> None:
         """Erase the line."""

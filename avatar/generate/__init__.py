@@ -1,5 +1,59 @@
 """Makes a finished portrait of the warped pixels."""
 
-from avatar.generate.warp_generator import WarpGenerator
+from __future__ import annotations
 
-__all__ = ["WarpGenerator"]
+from pathlib import Path
+from typing import Protocol
+
+from avatar.generate.conditioning import condition, psi_of
+from avatar.generate.network_file import Trained, load_networks, save_networks
+from avatar.generate.network_generator import NetworkGenerator
+from avatar.generate.warp_generator import WarpGenerator
+from avatar.records import Identity, Motion, Portrait, Warped
+from avatar.weights import resolve
+
+__all__ = [
+    "Generator",
+    "NetworkGenerator",
+    "Trained",
+    "WarpGenerator",
+    "condition",
+    "load_networks",
+    "open_generator",
+    "open_networks",
+    "psi_of",
+    "save_networks",
+]
+
+
+class Generator(Protocol):
+    """Warped pixels to a finished portrait."""
+
+    def __call__(self, warped: Warped, motion: Motion) -> Portrait:
+        """Finish one portrait."""
+
+
+def open_networks(preset: str, path: Path | None = None) -> Trained:
+    """The networks of a preset: those that come with the program, or of a file.
+
+    Raises:
+        ModelError: there are none of that preset, or the file is damaged or of another one.
+    """
+    return load_networks(resolve(preset) if path is None else path, preset)
+
+
+def open_generator(name: str, identity: Identity, side: int, *, weights: Path | None = None) -> Generator:
+    """A generator by name: `warp`, or the preset whose networks draw.
+
+    Args:
+        name: which.
+        identity: who.
+        side: side S of the portraits in pixels.
+        weights: a file of networks; None: those that come with the program.
+
+    Raises:
+        ModelError: as `open_networks`.
+    """
+    if name == "warp":
+        return WarpGenerator(identity, side)
+    return NetworkGenerator(identity, side, open_networks(name, weights))

@@ -68,8 +68,8 @@ def cut_window(picture: U8, window: F32, size: int) -> U8:
     """
     side = picture.shape[0]
     across = float(np.hypot(*window[:, 0])) * side / size
-    while across >= _MINIFIED and side % 2 == 0:
-        side //= 2
+    while across >= _MINIFIED:
+        side = (side + 1) // 2
         picture = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
         across /= 2
     return warp_affine(picture, in_pixels(window, size, side), size)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 PYRAMID = 3
-BOX_SIZE = 96
+BOX_SIZE = 64
 """Side at which mouth and eyes are looked at on their own [px]."""
 
 

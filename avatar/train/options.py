@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from avatar.errors import AvatarError
 class TrainOptions:
     """One run; kept as `options.json` in its folder."""
 
+    preset: str = "live"
     size: int = 128
     """Side of the network's window [px]."""
     batch: int = 8
@@ -25,22 +27,29 @@ class TrainOptions:
     rate_discriminator: float = 4e-4
     """and of the discriminator."""
     betas: tuple[float, float] = (0.5, 0.99)
+    critic_steps: int = 1
+    """Steps of the discriminator for one of the generator."""
     average: float = 0.998
     """Decay of the moving average, for each step."""
     boxes: float = 5.0
-    """How much more mouth and eyes count than the rest of the person."""
+    """How much more mouth and eyes count in `l1` than the rest of the person."""
     l1: float = 10.0
-    perceptual: float = 1.0
-    identity: float = 0.0
+    perceptual: float = 2.0
+    """Weight of the feature distance of the whole window,"""
+    perceptual_boxes: float = 4.0
+    """and of mouth and eyes, each cut out."""
+    identity: float = 0.3
     alpha: float = 2.0
     flow: float = 0.02
-    adversarial: float = 0.3
+    adversarial: float = 0.2
     matching: float = 2.0
     """Weight of the discriminator's feature maps."""
     match: float = 0.1
     """Weight of the distance of embedding and column (Zakharov et al. 2019, L_MCH)."""
     adversarial_from: int = 20_000
-    """Samples before the discriminator has a say; it learns from half of them on."""
+    """Samples of this run before the discriminator has a say; it learns from half of them on."""
+    bf16: bool = True
+    """Convolutions in bfloat16."""
     seed: int = 0
     hold_back: int = 5
     """People who are only looked at."""
@@ -48,6 +57,34 @@ class TrainOptions:
     def save(self, path: Path) -> None:
         """Write them as JSON."""
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+# Zakharov et al. 2019, sec. 4, as vincent-thevenin/Realistic-Neural-Talking-Head-Models (train.py) and
+# grey-eye/talking-heads (run.py) have them: rates, two steps of the discriminator, weights of L_FM and L_MCH.
+_PAPER = TrainOptions(
+    preset="paper",
+    size=256,
+    views=8,
+    rate=5e-5,
+    rate_discriminator=2e-4,
+    betas=(0.0, 0.999),
+    critic_steps=2,
+    boxes=0.0,
+    identity=0.0,
+    alpha=0.0,
+    flow=0.0,
+    adversarial=1.0,
+    matching=10.0,
+    match=10.0,
+    adversarial_from=0,
+)
+DEFAULTS: Mapping[str, TrainOptions] = {
+    "live": TrainOptions(),
+    "paper": _PAPER,
+    "paper-small": dataclasses.replace(_PAPER, preset="paper-small", size=128, rate=3e-4),
+    "tiny": TrainOptions(preset="tiny", size=64, batch=4, views=2, adversarial_from=0, hold_back=0),
+}
+"""The options a run of a preset begins with."""
 
 
 def load_options(path: Path) -> TrainOptions:

@@ -18,6 +18,7 @@ from avatar.records import F32, U8, View
 from avatar.retarget import OwnMotion
 from avatar.tools.drawing import Style, draw_landmarks
 from avatar.tools.facemesh import EYES, HEAD_FACES, MOUTH, OUTER_LIPS, OVAL, face_height, face_model
+from avatar.tools.network_input import reference_picture, warp_slot
 from avatar.tools.outlines import gap
 from avatar.tools.window import cut_window, head_window, to_window
 from avatar.train.data.augment import Colours, jittered
@@ -150,14 +151,6 @@ class PersonClip:
         return np.where(down[:, None] & across, 255, 0).astype(np.uint8)
 
 
-def reference_picture(view: View, size: int, style: Style) -> U8:
-    """(size, size, 4 + D) uint8: colours, alpha and drawing of a view in its own window."""
-    window = head_window(view.landmarks)
-    colours = cut_window(view.texture, window, size)
-    alpha = cut_window(view.alpha, window, size)
-    return np.dstack([colours, alpha, draw_landmarks(view.landmarks, window, size, style)])
-
-
 def boxes_of(points: F32) -> F32:
     """(3, 3): middle and side of the squares around mouth, right and left eye of landmarks (478, 2)."""
     found = []
@@ -250,9 +243,8 @@ class Samples:
             landmarks = landmarks + shift * face_height(landmarks)
         motion = clip.motion(source)(landmarks)
         warped = clip.warper(source)(motion)
-        sure = np.asarray(warped.confidence * 255, np.uint8)
-        layers = [cut_window(part, window, options.size) for part in (warped.person, warped.alpha, sure)]
-        return np.dstack(layers), draw_landmarks(motion.landmarks, window, options.size, options.style)
+        drawing = draw_landmarks(motion.landmarks, window, options.size, options.style)
+        return warp_slot(warped, window, options.size), drawing
 
 
 def _padded(references: U8, count: int) -> U8:

@@ -1,0 +1,132 @@
+"""The generate stage with a network: it looks at 256 pixels, its answer is applied at the portrait's own size."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from avatar.generate.conditioning import psi_of
+from avatar.generate.network_file import Trained
+from avatar.model.generator import Drawn
+from avatar.records import F32, U8, Identity, Motion, Portrait, Warped
+from avatar.tools.drawing import draw_landmarks
+from avatar.tools.network_input import warp_slot
+from avatar.tools.outlines import Box, box_around
+from avatar.tools.scaling import resized
+from avatar.tools.window import head_window, in_pixels
+
+RIM = 0.06
+"""Towards the edge of its window the network's answer fades into the bare warp, in sides of the window."""
+
+
+class NetworkGenerator:
+    """Warped pixels to a finished portrait, mended by a network.
+
+    Args:
+        identity: who.
+        side: side S of the portrait in pixels.
+        trained: the networks.
+        bf16: work in bfloat16 where that is faster.
+    """
+
+    def __init__(self, identity: Identity, side: int, trained: Trained, *, bf16: bool = True) -> None:
+        self._side = side
+        self._plate = resized(identity.plate, side)
+        self._networks = trained.networks
+        self._style = trained.preset.style
+        self._size = trained.preset.size
+        self._psi = psi_of(identity, trained)
+        self._bf16 = bf16
+        self._faded = _faded(self._size)
+
+    def __call__(self, warped: Warped, motion: Motion) -> Portrait:
+        """Finish one portrait."""
+        window = head_window(motion.landmarks)
+        drawn = self._draw(warped, motion, window)
+        person, alpha = warped.person, warped.alpha
+        box = _box_of(window, self._side)
+        if box is not None:
+            person, alpha = person.copy(), alpha.copy()
+            self._mend(person, alpha, drawn, window, box)
+        cover = alpha.astype(np.float32) * np.float32(1 / 255)
+        rgb = cv2.blendLinear(person, self._plate, cover, 1 - cover)
+        return Portrait(rgb=np.asarray(rgb, np.uint8))
+
+    def _draw(self, warped: Warped, motion: Motion, window: F32) -> Drawn:
+        size = self._size
+        best = warp_slot(warped, window, size)
+        second = np.zeros_like(best) if warped.other is None else warp_slot(warped.other, window, size)
+        drawing = draw_landmarks(motion.landmarks, window, size, self._style)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+            return self._networks.draw(
+                torch.stack([_tensor(best), _tensor(second)])[None], _tensor(drawing)[None], self._psi
+            )
+
+    def _mend(self, person: U8, alpha: U8, drawn: Drawn, window: F32, box: Box) -> None:
+        """Apply what the network said to the part `box` of person (S, S, 3) and alpha (S, S), in place."""
+        size, faded = self._size, self._faded
+        # Faded out, the answer is: keep everything, move nothing, add nothing.
+        keep = 1 + (_map(drawn.keep) - 1) * faded
+        shown = np.dstack([keep, _map(drawn.base) * (255 * faded)[..., None]])
+        matte = np.dstack([_map(drawn.alpha) * 255, faded])
+        to_window = _to_window(window, size, self._side, box)
+        shown, matte = (
+            np.asarray(
+                cv2.warpAffine(
+                    part, to_window, box.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=edge
+                )
+            )
+            for part, edge in ((shown, (1, 0, 0, 0)), (matte, (0, 0)))
+        )
+        moved = self._shifted(person, drawn, window, box)
+        mended = moved * shown[..., :1] + shown[..., 1:]
+        box.of(person)[:] = np.clip(mended + np.float32(0.5), 0, 255).astype(np.uint8)
+        edge = box.of(alpha)
+        edge[:] = (edge + (matte[..., 0] - edge) * matte[..., 1] + np.float32(0.5)).astype(np.uint8)
+
+    def _shifted(self, person: U8, drawn: Drawn, window: F32, box: Box) -> F32:
+        """The person's part `box` (H, W, 3), 0..255, each pixel taken from where the network's flow points."""
+        flow = _map(drawn.flow)
+        small = flow.shape[0]
+        faded = cv2.resize(self._faded, (small, small), interpolation=cv2.INTER_AREA)
+        # Sides of the window to pixels of the crop, in the crop's own directions.
+        steps = np.asarray(flow * faded[..., None] @ (window[:, :2].T * np.float32(self._side)), np.float32)
+        to_window = _to_window(window, small, self._side, box)
+        steps = cv2.warpAffine(steps, to_window, box.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        columns = steps[..., 0] + np.arange(box.left, box.right, dtype=np.float32)
+        rows = steps[..., 1] + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
+        moved = cv2.remap(person, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(moved, np.float32)
+
+
+def _tensor(picture: U8) -> Tensor:
+    """(R, R, C) uint8 to (C, R, R), 0..1."""
+    return torch.from_numpy(picture).movedim(-1, 0).float().div_(255)
+
+
+def _map(values: Tensor) -> F32:
+    """(1, C, R, R) to (R, R, C), or (R, R) for one channel."""
+    found = values[0].movedim(0, -1).float().contiguous().numpy()
+    return np.asarray(found[..., 0] if found.shape[-1] == 1 else found, np.float32)
+
+
+def _faded(size: int) -> F32:
+    """(size, size): 1 inside, falling to 0 over `RIM` towards the edge."""
+    at = (np.arange(size, dtype=np.float32) + 0.5) / size
+    inside = np.clip(np.minimum(at, 1 - at) / RIM, 0, 1)
+    return np.minimum(inside[:, None], inside[None])
+
+
+def _box_of(window: F32, side: int) -> Box | None:
+    """The part of the crop that the window covers."""
+    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
+    return box_around(corners @ window[:, :2].T * side + window[:, 2] * side, side)
+
+
+def _to_window(window: F32, size: int, side: int, box: Box) -> F32:
+    """(2, 3): pixels of the part `box` of the crop to pixels of the window."""
+    to_crop = np.vstack([in_pixels(window, size, side), [0, 0, 1]])
+    to_crop[:2, 2] -= (box.left, box.top)
+    return np.asarray(np.linalg.inv(to_crop)[:2], np.float32)
