@@ -18,7 +18,7 @@ from PIL import Image
 from avatar.errors import IdentityFileError
 from avatar.identity.file import OF_VIEW, load_identity, save_identity
 from avatar.identity.sanity import NUMBERS_MAX, TENSORS_MAX, VIEWS_MAX
-from avatar.records import Conditioning, Identity
+from avatar.records import Conditioning, Identity, View
 
 SHA = "0123456789abcdef" * 4
 PSI = np.random.default_rng(5).normal(size=40).astype(np.float32)
@@ -62,7 +62,7 @@ def test_a_smooth_texture_loses_almost_nothing_and_no_more_the_second_time(
     y, x = np.mgrid[:SIDE, :SIDE]
     shades = [127 + 100 * np.sin(x / 23), 127 + 80 * np.cos(y / 31), (x + y) / 2]
     smooth = np.stack(shades, axis=2).astype(np.uint8)
-    views = (identity.front, replace(identity.views[1], texture=smooth))
+    views: tuple[View, ...] = (identity.front, replace(identity.views[1], texture=smooth))
     path, textures = tmp_path / "x.avatar", [smooth]
     for _ in range(3):
         save_identity(replace(identity, views=views), path)

@@ -107,7 +107,7 @@ class ViewWarper:
         return found
 
     def _move(self, whole: CellFlow, face: CellFlow | None, boxes: Sequence[Box]) -> tuple[U8, U8, list[U8]]:
-        """Moved: the person (side, side, 3), the matte (side, side), and the closed skin (H, W, 4) of each box.
+        """Moved: the person (side, side, 3), the matte (side, side), the closed skin (H, W, 4) of each box.
 
         A few rows at a time, so that flow and pixels stay in the processor's cache on their way: between two
         frames of a camera the cache forgets, and whole planes cost twice as much.

@@ -1,13 +1,26 @@
-"""The warp stage: the person's own pixels in the wanted pose."""
+"""The warp stage: the person's own pixels in the wanted pose, of the views that are nearest to it."""
 
 from __future__ import annotations
 
-from avatar.records import Identity, Motion, Warped
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from avatar.records import F32, Identity, Motion, Warped
+from avatar.warp.choice import Choice, ViewChooser
 from avatar.warp.view_warper import ViewWarper
+
+OTHER_SIDE = 342
+"""Side of the second best view [px]: the networks' window of it is 256 pixels wide."""
 
 
 class Warper:
     """Identity and motion to the person's pixels in the wanted pose.
+
+    With several views the nearest one is moved, and the second nearest beside it; where another becomes the
+    nearest, one goes over into the other.
 
     Args:
         identity: who.
@@ -16,8 +29,27 @@ class Warper:
 
     def __init__(self, identity: Identity, side: int) -> None:
         self.side = side
-        self._front = ViewWarper(identity.front, side)
+        front, several = identity.front, len(identity.views) > 1
+        self._views = [ViewWarper(view, side, front) for view in identity.views]
+        self._small = [ViewWarper(view, OTHER_SIDE, front) for view in identity.views] if several else []
+        self._choose = ViewChooser(identity.views) if several else None
 
     def __call__(self, motion: Motion, captured_ns: int) -> Warped:
         """Move the person; `captured_ns` is when the driver moved so."""
-        return self._front(motion)
+        if self._choose is None:
+            return self._views[0](motion)
+        best, second = self._choose(motion.landmarks, captured_ns)
+        return replace(_moved(self._views, best, motion), other=_moved(self._small, second, motion))
+
+
+def _moved(warpers: Sequence[ViewWarper], choice: Choice, motion: Motion) -> Warped:
+    """The chosen view moved, mixed with the one before while that goes."""
+    warped = warpers[choice.view](motion)
+    if choice.before is None:
+        return warped
+    before = warpers[choice.before](motion)
+    for layer, old in ((warped.person, before.person), (warped.alpha, before.alpha)):
+        cv2.addWeighted(layer, choice.share, old, 1 - choice.share, 0, dst=layer)
+    share = np.float32(choice.share)
+    confidence: F32 = before.confidence + share * (warped.confidence - before.confidence)
+    return Warped(warped.person, warped.alpha, confidence)
