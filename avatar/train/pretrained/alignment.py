@@ -1,7 +1,8 @@
 """Cutting aligned faces out of pictures, so that gradients reach the pictures.
 
-Points are (x, y) in pixels, measured from the upper left corner of the upper left pixel, as MediaPipe's landmarks
-are: the middle of that pixel is (0.5, 0.5). "Right" is the person's own side, at the left of the picture.
+Points are (x, y) in pixels, measured from the upper left corner of the upper left pixel, as MediaPipe's
+landmarks are: the middle of that pixel is (0.5, 0.5). "Right" is the person's own side, at the left of the
+picture.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from torch.nn import functional as F
 from avatar.records import F32
 
 FIVE = ((33, 133), (362, 263), (4,), (61,), (291,))
-"""MediaPipe's landmarks of the five points: right eye and left eye (middle of the corners, which gaze and lids
-leave in place), tip of the nose, right and left corner of the mouth. A point is the mean of its landmarks."""
+"""MediaPipe's landmarks of the five points: right eye and left eye (middle of the corners, which gaze and
+lids leave in place), tip of the nose, right and left corner of the mouth. A point is the mean of its
+landmarks."""
 
 FIVE_AT = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
@@ -30,8 +32,8 @@ python-package/insightface/utils/face_align.py: `arcface_dst`.
 """
 
 DLIB = ((33,), (133,), (362,), (263,), (2,))
-"""MediaPipe's landmarks of dlib's five points: outer and inner corner of the right eye, inner and outer corner of
-the left, and where the nose meets the lip."""
+"""MediaPipe's landmarks of dlib's five points: outer and inner corner of the right eye, inner and outer
+corner of the left, and where the nose meets the lip."""
 
 DLIB_AT = np.array(
     [
@@ -78,7 +80,8 @@ def fit_similarities(source: Tensor, target: Tensor) -> Tensor:
 def cut_faces(pictures: Tensor, points: Tensor, template: Tensor, size: int) -> Tensor:
     """Cut faces (B, C, size, size) out of pictures (B, C, H, W) so that `points` come to lie on `template`.
 
-    Differentiable in the pictures; outside of them the edge goes on. Faces larger than wanted are averaged down.
+    Differentiable in the pictures; outside of them the edge goes on. Faces larger than wanted are averaged
+    down.
 
     Args:
         pictures: any range; sampled in float32 whatever autocast says.

@@ -34,13 +34,15 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H/2, W/2)."""
         x = self.slopes[0](self.halve(self.mix(x)))
-        y = self.slopes[1](self.first(x))
+        y: Tensor = self.slopes[1](self.first(x))
         y = self.slopes[2](self.second(y))
         return x + y
 
 
 class IdentityNet(nn.Module):
     """MobileFace: an embedding whose cosine tells people apart."""
+
+    template: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +57,8 @@ class IdentityNet(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """Aligned faces (B, 3, 112, 112), RGB 0..1 -> embeddings (B, 256), of any length."""
         x = self.slope(self.stem((faces - 0.5) * (255 / 128)))
-        return self.out(self.stages(x).permute(0, 2, 3, 1).flatten(1))
+        y: Tensor = self.out(self.stages(x).permute(0, 2, 3, 1).flatten(1))
+        return y
 
     def faces(self, pictures: Tensor, landmarks: Tensor) -> Tensor:
         """Cut the aligned faces (B, 3, 112, 112) that `forward` takes out of pictures (B, 3, H, W).

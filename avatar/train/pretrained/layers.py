@@ -12,9 +12,12 @@ from torch.nn import functional as F
 
 Array = NDArray[Any]
 
+MEAN_RGB = (122.782, 117.001, 104.298)
+"""What dlib, and face-api's networks after it, take off red, green and blue [0..255]."""
+
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's SAME: ceil(size / stride) outputs, the odd pixel right and below."""
+    """A convolution padded as TensorFlow's SAME: ceil(size / stride) out, the odd pixel right and below."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
@@ -52,4 +55,5 @@ def vector(values: Array) -> Tensor:
 
 def freeze(net: nn.Module) -> None:
     """Fix the weights, for evaluation; gradients still reach the net's input."""
-    net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    net.eval().requires_grad_(False)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

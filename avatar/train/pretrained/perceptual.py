@@ -1,7 +1,7 @@
 """The perceptual loss' network: MobileNetV2, as nsfwjs ships it.
 
-Source: M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2, width 1;
-the weights were fine-tuned from ImageNet's by nsfwjs, https://github.com/infinitered/nsfwjs.
+Source: M. Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2, width
+1; the weights were fine-tuned from ImageNet's by nsfwjs, https://github.com/infinitered/nsfwjs.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def _unwrap(script: bytes, source: str) -> bytes:
 
 
 def _weights_of_script(script: str) -> str:
-    """As JSON: the value after `weightsManifest:` in minified JavaScript. Raises ValueError if there is none."""
+    """As JSON: the value after `weightsManifest:` in a script; raises ValueError if there is none."""
     _, key, literal = script.partition("weightsManifest:")
     if not key:
         raise ValueError("no weightsManifest")
