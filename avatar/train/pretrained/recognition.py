@@ -88,8 +88,8 @@ class RecognitionNet(nn.Module):
     def embed(self, pictures: Tensor, landmarks: Tensor) -> Tensor:
         """Embeddings (B, 128) of length 1 of the faces in pictures, as `faces` takes them.
 
-        All lie in one direction more or less: two people's have a cosine of about 0.84, two frames of one clip
-        0.98.
+        All lie in one direction more or less: two people's have a cosine of about 0.84, two frames' of one
+        clip 0.98.
         """
         return F.normalize(self(self.faces(pictures, landmarks)).float(), dim=1)
 
