@@ -41,6 +41,7 @@ def add_parser(commands: Subparsers) -> None:
         "-o", "--output", type=Path, required=True, metavar="FILE.mp4", help="the video to write"
     )
     shared.add_motion(parser, default="relative")
+    shared.add_generator(parser)
     shared.add_json(parser)
 
 
@@ -61,7 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
         height, width = identity.picture.shape[:2]
         # The tracker smooths what it follows; more would only come late.
         retarget = Retargeter(identity, mode=arguments.motion, smoothing=0.0)
-        renderer = Renderer(identity, head_size=None, size=None)
+        renderer = Renderer(
+            identity,
+            head_size=None,
+            size=None,
+            generator=arguments.generator,
+            weights=arguments.weights,
+        )
         writer = VideoWriter(
             output,
             clip.fps,

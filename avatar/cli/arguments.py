@@ -22,6 +22,7 @@ DEFAULT_SIZE = (1280, 720)
 DEFAULT_HEAD = 512
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
+GENERATORS = ("live", "warp", "paper", "paper-small")
 BACKENDS = ("any", "v4l2", "dshow", "msmf", "avfoundation")
 SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
 
@@ -165,6 +166,23 @@ def add_canvas(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_HEAD,
         metavar="PIXELS",
         help="size at which the moving head is drawn: smaller is faster (default: %(default)s)",
+    )
+
+
+def add_generator(parser: argparse.ArgumentParser) -> None:
+    """--generator and --weights: what draws the picture."""
+    parser.add_argument(
+        "--generator",
+        choices=GENERATORS,
+        default=GENERATORS[0],
+        help="what draws: live = the picture's own pixels, moved and mended by a network; warp = only moved; "
+        "paper = a network that paints all of it, which no weights come with (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="networks that 'avatar train' made (.safetensors), instead of those that come with the program",
     )
 
 

@@ -22,8 +22,8 @@ DISTRIBUTION = "livehead"
 OTHER_OPENCVS = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
 """They write into the same folder as the one we use; which of them is imported is then chance."""
 
-ONLY_FOR_TESTS = frozenset({"carphone_clip"})
 LITTLE_SPACE = 200 * 2**20
+PURPOSE = {"tests": "test", "train": "train and to measure likeness"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +113,22 @@ def _models() -> Iterator[Finding]:
     from avatar import weights
 
     try:
-        names = list(weights.manifest())
+        entries = list(weights.manifest().values())
         cache = weights.cache_dir()
     except AvatarError as error:
         yield Finding("models", "manifest", "missing", str(error), "install the program again")
         return
-    for name in names:
+    for entry in entries:
+        name = entry.name
         try:
             path = weights.resolve(name, offline=True, progress=lambda line: None)
             yield Finding("models", name, "ok", f"{path}, hash is right")
         except AvatarError as error:
-            state: Literal["info", "missing"] = "info" if name in ONLY_FOR_TESTS else "missing"
-            text = "not here; needed for tests only" if name in ONLY_FOR_TESTS else _reason(name, error)
-            yield Finding("models", name, state, text, "avatar fetch-models")
+            if entry.needed_for == "run":
+                yield Finding("models", name, "missing", _reason(name, error), "avatar fetch-models")
+                continue
+            fetch = "avatar fetch-models" + (" --training" if entry.needed_for == "train" else "")
+            yield Finding("models", name, "info", f"not here; needed to {PURPOSE[entry.needed_for]}", fetch)
     yield _space(cache)
 
 

@@ -54,6 +54,7 @@ def add_parser(commands: Subparsers) -> None:
         help="stop after so long (default: the recording once, 12 s; longer plays it forward and back)",
     )
     shared.add_canvas(parser)
+    shared.add_generator(parser)
     shared.add_json(parser)
 
 
@@ -80,7 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
     stop, times = threading.Event(), StageTimes()
     retarget = Retargeter(identity, mode="relative")
     renderer = Renderer(
-        identity, head_size=arguments.head, size=arguments.size, mode=arguments.fit, times=times
+        identity,
+        head_size=arguments.head,
+        size=arguments.size,
+        mode=arguments.fit,
+        generator=arguments.generator,
+        weights=arguments.weights,
+        times=times,
     )
     with contextlib.ExitStack() as open_things:
         source = open_source(

@@ -12,6 +12,7 @@ WORDS = {
     "track": "Following the face: frame",
     "draw": "Drawing: frame",
     "prepare": "Preparing: clip",
+    "enroll": "Taking apart: frame",
 }
 
 

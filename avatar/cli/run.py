@@ -59,6 +59,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     shared.add_motion(parser, default="relative")
     shared.add_canvas(parser)
+    shared.add_generator(parser)
     shared.add_camera_settings(parser)
     parser.add_argument(
         "--mirror",
@@ -86,7 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
     ended = threading.Event()
     retarget = Retargeter(identity, mode=arguments.motion)
     renderer = Renderer(
-        identity, head_size=arguments.head, size=arguments.size, mode=arguments.fit, times=times
+        identity,
+        head_size=arguments.head,
+        size=arguments.size,
+        mode=arguments.fit,
+        generator=arguments.generator,
+        weights=arguments.weights,
+        times=times,
     )
     with contextlib.ExitStack() as open_things:
         source = open_source(

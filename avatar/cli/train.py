@@ -35,9 +35,9 @@ def add_parser(commands: Subparsers) -> None:
         "train",
         run,
         help="teach the networks on a folder of clips",
-        description="Track the faces in a folder of clips, then teach the networks to draw them. Stop it with "
-        "Ctrl-C whenever you like: the same command goes on from the last checkpoint. The folder of the run "
-        "holds figures (metrics.jsonl), contact sheets of people it does not learn from, and the networks.",
+        description="Track the faces in a folder of clips, then teach the networks to draw them. Stop it "
+        "with Ctrl-C whenever you like: the same command goes on from the last checkpoint. The folder of the "
+        "run holds figures (metrics.jsonl), contact sheets of people it does not learn from, and networks.",
         examples=EXAMPLES,
     )
     parser.add_argument(

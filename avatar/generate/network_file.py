@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from avatar.errors import ModelError
 from avatar.model.blocks import fold_spectral
 from avatar.model.networks import Networks
 from avatar.model.presets import PRESETS, Preset
 from avatar.tools.tensor_file import Header, TensorFormat, Tensors
+
+F16 = NDArray[np.float16]
 
 FORMAT = TensorFormat(
     name="livehead-networks",
@@ -66,13 +69,11 @@ def load_networks(path: Path, preset: str) -> Trained:
     return Trained(kind, ready, hashlib.sha256(path.read_bytes()).hexdigest(), samples)
 
 
-def _packed(value: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
-    return value.detach().to(torch.float16).numpy()
+def _packed(value: torch.Tensor) -> F16:
+    return np.asarray(value.detach().to(torch.float16).numpy(), np.float16)
 
 
-def _unpacked(
-    tensors: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.float16]]],
-) -> dict[str, torch.Tensor]:
+def _unpacked(tensors: Mapping[str, F16]) -> dict[str, torch.Tensor]:
     for name, array in tensors.items():
         if array.dtype != np.float16 or not np.isfinite(array).all():
             raise ValueError(f"{name} is not made of finite half-precision numbers")

@@ -1,4 +1,4 @@
-"""The generate stage with a network: it looks at 256 pixels, its answer is applied at the portrait's own size."""
+"""The generate stage with a network: it looks at 256 pixels, its answer is applied at the picture's size."""
 
 from __future__ import annotations
 
@@ -72,14 +72,8 @@ class NetworkGenerator:
         shown = np.dstack([keep, _map(drawn.base) * (255 * faded)[..., None]])
         matte = np.dstack([_map(drawn.alpha) * 255, faded])
         to_window = _to_window(window, size, self._side, box)
-        shown, matte = (
-            np.asarray(
-                cv2.warpAffine(
-                    part, to_window, box.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=edge
-                )
-            )
-            for part, edge in ((shown, (1, 0, 0, 0)), (matte, (0, 0)))
-        )
+        shown = _in_crop(shown, to_window, box, outside=(1, 0, 0, 0))
+        matte = _in_crop(matte, to_window, box)
         moved = self._shifted(person, drawn, window, box)
         mended = moved * shown[..., :1] + shown[..., 1:]
         box.of(person)[:] = np.clip(mended + np.float32(0.5), 0, 255).astype(np.uint8)
@@ -87,14 +81,14 @@ class NetworkGenerator:
         edge[:] = (edge + (matte[..., 0] - edge) * matte[..., 1] + np.float32(0.5)).astype(np.uint8)
 
     def _shifted(self, person: U8, drawn: Drawn, window: F32, box: Box) -> F32:
-        """The person's part `box` (H, W, 3), 0..255, each pixel taken from where the network's flow points."""
+        """The person's part `box` (H, W, 3), 0..255, each pixel from where the network's flow points."""
         flow = _map(drawn.flow)
         small = flow.shape[0]
-        faded = cv2.resize(self._faded, (small, small), interpolation=cv2.INTER_AREA)
+        faded = np.asarray(cv2.resize(self._faded, (small, small), interpolation=cv2.INTER_AREA), np.float32)
         # Sides of the window to pixels of the crop, in the crop's own directions.
         steps = np.asarray(flow * faded[..., None] @ (window[:, :2].T * np.float32(self._side)), np.float32)
         to_window = _to_window(window, small, self._side, box)
-        steps = cv2.warpAffine(steps, to_window, box.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        steps = _in_crop(steps, to_window, box)
         columns = steps[..., 0] + np.arange(box.left, box.right, dtype=np.float32)
         rows = steps[..., 1] + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
         moved = cv2.remap(person, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -110,6 +104,14 @@ def _map(values: Tensor) -> F32:
     """(1, C, R, R) to (R, R, C), or (R, R) for one channel."""
     found = values[0].movedim(0, -1).float().contiguous().numpy()
     return np.asarray(found[..., 0] if found.shape[-1] == 1 else found, np.float32)
+
+
+def _in_crop(values: F32, to_window: F32, box: Box, outside: tuple[int, ...] = (0,)) -> F32:
+    """What the window says (R, R, C) at the pixels of the crop's part `box`, (H, W, C)."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(values, to_window, box.size, flags=flags, borderValue=outside), np.float32
+    )
 
 
 def _faded(size: int) -> F32:

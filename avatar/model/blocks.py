@@ -1,8 +1,8 @@
 """The layers of which the networks are made.
 
 Feature maps are (B, C, H, W). Parameters of an identity come as pairs (scale, shift), each (B, C): what AdaIN
-(X. Huang, S. Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017)
-puts in the place of a picture's own statistics. A scale of 0 leaves the normalised features as they are.
+puts in the place of a picture's own statistics (X. Huang, S. Belongie, "Arbitrary Style Transfer in Real-time
+with Adaptive Instance Normalization", ICCV 2017). A scale of 0 leaves the normalised features as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from torch.nn import functional as F
 SLOPE = 0.2
 """Of the leaky rectifiers."""
 SPECTRAL_EPSILON = 1e-4
+RANK = 16
+"""So many directions are followed to find a weight's largest singular value; it is known to about 1 %."""
 
 Style = tuple[Tensor, Tensor]
 """(scale, shift)."""
@@ -29,14 +31,19 @@ def spectral(layer: Layer) -> Layer:
 
     Source: T. Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018.
     """
-    return nn.utils.parametrizations.spectral_norm(layer, eps=SPECTRAL_EPSILON)
+    nn.utils.parametrizations.spectral_norm(layer, eps=SPECTRAL_EPSILON)
+    return layer
 
 
 def fold_spectral(network: Layer) -> Layer:
     """Put the divided weights in the place of spectral norms, in place: nothing is left to do per frame."""
     for module in list(network.modules()):
         if nn.utils.parametrize.is_parametrized(module, "weight"):
-            nn.utils.parametrize.remove_parametrizations(module, "weight")
+            divided: Tensor = module.weight  # type: ignore[assignment]
+            # `remove_parametrizations` would take it off all copies of the module: they share a class.
+            module.__class__ = nn.utils.parametrize.type_before_parametrizations(module)
+            del module.parametrizations
+            module.weight = nn.Parameter(divided.detach())
     return network
 
 
@@ -45,9 +52,19 @@ def load_folded(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     own = dict(state)
     for place, module in network.named_modules():
         if nn.utils.parametrize.is_parametrized(module, "weight"):
-            own[f"{place}.parametrizations.weight.original"] = own.pop(f"{place}.weight")
-    buffers = {name: value for name, value in network.state_dict().items() if name not in own}
-    network.load_state_dict({**buffers, **own})
+            weight = own.pop(f"{place}.weight")
+            # Training follows these vectors from step to step; with those of other weights it would divide by
+            # far too little at first.
+            left, _, right = torch.svd_lowrank(
+                weight.flatten(1), min(RANK, *weight.flatten(1).shape), RANK // 2
+            )
+            spectral_norm = f"{place}.parametrizations.weight"
+            own |= {
+                f"{spectral_norm}.original": weight,
+                f"{spectral_norm}.0._u": left[:, 0],
+                f"{spectral_norm}.0._v": right[:, 0],
+            }
+    network.load_state_dict(own)
 
 
 def instance_norm(x: Tensor) -> Tensor:
@@ -72,8 +89,8 @@ def twice_smooth(x: Tensor) -> Tensor:
 
 
 def styles_of(psi: Tensor, widths: Sequence[int]) -> Iterator[Style]:
-    """Cut an identity's parameters (B, 2 * sum(widths)) into the pairs of layers of those widths, in order."""
-    for part in psi.split([2 * width for width in widths], dim=1):
+    """Cut an identity's parameters (B, 2 * sum(widths)) into pairs for layers of those widths, in order."""
+    for part in torch.split(psi, [2 * width for width in widths], dim=1):
         scale, shift = part.chunk(2, dim=1)
         yield scale, shift
 
@@ -88,8 +105,8 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: Tensor, style: Style) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W)."""
-        x = self.conv(x)
-        return restyled(instance_norm(x) if self.normed else x, style)
+        y: Tensor = self.conv(x)
+        return restyled(instance_norm(y) if self.normed else y, style)
 
 
 class ModulatedResidual(nn.Module):
@@ -103,25 +120,31 @@ class ModulatedResidual(nn.Module):
 
     def forward(self, x: Tensor, first: Style, second: Style) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        return x + self.second(F.leaky_relu(self.first(x, first), SLOPE), second)
+        y: Tensor = self.second(F.leaky_relu(self.first(x, first), SLOPE), second)
+        return x + y
 
 
 class SelfAttention(nn.Module):
     """Every place looks at all others; starts as the identity.
 
-    Source: H. Zhang et al., "Self-Attention Generative Adversarial Networks", ICML 2019.
+    Source: H. Zhang et al., "Self-Attention Generative Adversarial Networks", ICML 2019, in BigGAN's form
+    (A. Brock et al., ICLR 2019): what is looked at is pooled to half the side, its values are half as wide.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.query = spectral(nn.Conv2d(width, width // 8, 1, bias=False))
         self.key = spectral(nn.Conv2d(width, width // 8, 1, bias=False))
-        self.value = spectral(nn.Conv2d(width, width, 1, bias=False))
+        self.value = spectral(nn.Conv2d(width, width // 2, 1, bias=False))
+        self.out = spectral(nn.Conv2d(width // 2, width, 1, bias=False))
         self.share = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        query, key, value = (layer(x).flatten(2).mT for layer in (self.query, self.key, self.value))
-        # The paper does not divide by the root of the width.
+        maps = (self.query(x), F.max_pool2d(self.key(x), 2), F.max_pool2d(self.value(x), 2))
+        query, key, value = (each.flatten(2).mT for each in maps)
+        # Not divided by the root of the width.
         seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        return x + self.share.to(x.dtype) * seen.mT.reshape(x.shape)
+        b, c, height, width = x.shape
+        added: Tensor = self.out(seen.mT.reshape(b, c // 2, height, width))
+        return x + self.share.to(x.dtype) * added

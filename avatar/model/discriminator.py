@@ -1,7 +1,7 @@
 """Tells real windows from made ones, and whether they show the clip's person.
 
-score = v . (W_i + w0) + b, W_i a column for each clip (Zakharov et al. 2019, eq. 6; T. Miyato, M. Koyama, "cGANs
-with Projection Discriminator", ICLR 2018).
+score = v . (W_i + w0) + b, W_i a column for each clip (Zakharov et al. 2019, eq. 6; T. Miyato, M. Koyama,
+"cGANs with Projection Discriminator", ICLR 2018).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
     score: Tensor
     """(B,)."""
     patches: Tensor
-    """(B, 1, h, w): scores of details that one number for a window does not reach; all zero if it has none."""
+    """(B, 1, h, w): scores of details that one number for a window does not reach; zeros if it has none."""
     features: list[Tensor]
     """The maps of all layers, for feature matching."""
 
@@ -39,7 +39,8 @@ class Projection(nn.Module):
 
     def forward(self, v: Tensor, clip: Tensor) -> Tensor:
         """(B, E) and clip numbers (B,) -> (B,)."""
-        return (v * (self.columns(clip) + self.w0)).sum(dim=1) + self.b
+        score: Tensor = (v * (self.columns(clip) + self.w0)).sum(dim=1) + self.b
+        return score
 
 
 class LiveDiscriminator(nn.Module):

@@ -90,8 +90,8 @@ class LiveGenerator(nn.Module):
         """Mend a window.
 
         Args:
-            warps: (B, 2, 5, R, R), 0..1: colours, alpha and confidence of the best and second best view, zeros
-                if there is none; R a multiple of 16.
+            warps: (B, 2, 5, R, R), 0..1: colours, alpha and confidence of the best and second best view,
+                zeros if there is none; R a multiple of 16.
             drawing: (B, D, R, R), 0..1.
             psi: (B, 2 * sum(styled)), the identity's parameters.
         """
@@ -127,7 +127,7 @@ def _read(out: Tensor, best: Tensor, second: Tensor, mouth: Tensor) -> Drawn:
         ],
         dim=1,
     )
-    keep, other, paint = logits.softmax(dim=1).split(1, dim=1)
+    keep, other, paint = torch.split(logits.softmax(dim=1), 1, dim=1)
     alpha = (best[:, 3:4] + torch.tanh(fine[:, 5:6])).clamp(0, 1)
     base = keep * shade + other * second[:, :3] + paint * painted
     return Drawn(flow, keep, base, alpha)

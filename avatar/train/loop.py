@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from avatar.model.presets import PRESETS
 from avatar.train.checkpoint import load_checkpoint, save_checkpoint
@@ -61,7 +61,7 @@ def train(
         options: the numbers.
         samples: when to stop.
         judges: networks that others have trained.
-        begin: prepares fresh networks, for instance with published weights; not called if there is a checkpoint.
+        begin: prepares fresh networks, for instance with published weights; not if there is a checkpoint.
         keep: puts the networks away for use, after so many samples; called with every checkpoint.
         rhythm: how often to log, save and look.
         say: takes one line about how it goes.
@@ -70,7 +70,7 @@ def train(
     rhythm, processes, preset = rhythm or Rhythm(), Processes(), PRESETS[options.preset]
     torch.manual_seed(options.seed)
     nets = TrainedTogether.build(preset, len(files))
-    adams = {
+    adams: dict[str, Optimizer] = {
         "optimizer_g": Adam(nets.networks.parameters(), options.rate, options.betas),
         "optimizer_d": Adam(nets.discriminator.parameters(), options.rate_discriminator, options.betas),
     }

@@ -134,7 +134,9 @@ def load_clip(path: Path, made_of: str | None = None) -> ClipCache:
     def parse(header: Header, tensors: Tensors) -> ClipCache:
         if made_of is not None and header["made_of"] != made_of:
             raise ValueError("it was made of something else")
-        packed = {name: PackedPictures(tensors[name], tensors[f"{name}_starts"]) for name in PACKED}
+        packed: dict[str, Any] = {
+            name: PackedPictures(tensors[name], tensors[f"{name}_starts"]) for name in PACKED
+        }
         numbers: dict[str, Any] = {name: tensors[name] for name in NUMBERS}
         width, height = json.loads(header["size"])
         return ClipCache(
