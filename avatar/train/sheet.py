@@ -12,6 +12,9 @@ from torch import Tensor
 from avatar.records import U8
 from avatar.train.data.batches import Batch
 
+_SHOWN = {3: [0, 1, 2], 4: [0, 1, 3]}
+"""Channels of a drawing that are seen as red, green and blue."""
+
 
 def contact_sheet(path: Path, rows: Sequence[tuple[Batch, Tensor, Tensor, Tensor]]) -> None:
     """Write a PNG with a row for each sample: reference, warp, drawing, made, truth, kept share, alpha.
@@ -25,7 +28,7 @@ def contact_sheet(path: Path, rows: Sequence[tuple[Batch, Tensor, Tensor, Tensor
         side = person.shape[-1]
         for i in range(len(person)):
             reference = cv2.resize(_picture(batch.references[i, 0, :3]), (side, side))
-            drawn = _picture(batch.drawing[i, [0, 1, 3]])
+            drawn = _picture(batch.drawing[i, _SHOWN[batch.drawing.shape[1]]])
             warp, real = _picture(batch.warps[i, 0, :3]), _picture(batch.target[i])
             masks = [_picture(mask[i].expand(3, -1, -1)) for mask in (keep, alpha)]
             lines.append(np.hstack([reference, drawn, warp, _picture(person[i]), real, *masks]))
