@@ -44,55 +44,55 @@ class NetworkGenerator:
     def __call__(self, warped: Warped, motion: Motion) -> Portrait:
         """Finish one portrait."""
         window = head_window(motion.landmarks)
-        drawn = self._draw(warped, motion, window)
         person, alpha = warped.person, warped.alpha
         box = _box_of(window, self._side)
         if box is not None:
+            best = warp_slot(warped, window, self._size)
+            drawn = self._draw(best, warped.other, motion, window)
             person, alpha = person.copy(), alpha.copy()
-            self._mend(person, alpha, drawn, window, box)
+            self._mend(person, alpha, drawn, best[..., 3] * np.float32(1 / 255), window, box)
         cover = alpha.astype(np.float32) * np.float32(1 / 255)
         rgb = cv2.blendLinear(person, self._plate, cover, 1 - cover)
         return Portrait(rgb=np.asarray(rgb, np.uint8))
 
-    def _draw(self, warped: Warped, motion: Motion, window: F32) -> Drawn:
+    def _draw(self, best: U8, other: Warped | None, motion: Motion, window: F32) -> Drawn:
         size = self._size
-        best = warp_slot(warped, window, size)
-        second = np.zeros_like(best) if warped.other is None else warp_slot(warped.other, window, size)
+        second = np.zeros_like(best) if other is None else warp_slot(other, window, size)
         drawing = draw_landmarks(motion.landmarks, window, size, self._style)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
             return self._networks.draw(
                 torch.stack([_tensor(best), _tensor(second)])[None], _tensor(drawing)[None], self._psi
             )
 
-    def _mend(self, person: U8, alpha: U8, drawn: Drawn, window: F32, box: Box) -> None:
-        """Apply what the network said to the part `box` of person (S, S, 3) and alpha (S, S), in place."""
-        size, faded = self._size, self._faded
-        # Faded out, the answer is: keep everything, move nothing, add nothing.
-        keep = 1 + (_map(drawn.keep) - 1) * faded
-        shown = np.dstack([keep, _map(drawn.base) * (255 * faded)[..., None]])
-        matte = np.dstack([_map(drawn.alpha) * 255, faded])
-        to_window = _to_window(window, size, self._side, box)
-        shown = _in_crop(shown, to_window, box, outside=(1, 0, 0, 0))
-        matte = _in_crop(matte, to_window, box)
-        moved = self._shifted(person, drawn, window, box)
-        mended = moved * shown[..., :1] + shown[..., 1:]
-        box.of(person)[:] = np.clip(mended + np.float32(0.5), 0, 255).astype(np.uint8)
-        edge = box.of(alpha)
-        edge[:] = (edge + (matte[..., 0] - edge) * matte[..., 1] + np.float32(0.5)).astype(np.uint8)
+    def _mend(self, person: U8, alpha: U8, drawn: Drawn, shown: F32, window: F32, box: Box) -> None:
+        """Apply what the network said to the part `box` of person (S, S, 3) and alpha (S, S), in place.
 
-    def _shifted(self, person: U8, drawn: Drawn, window: F32, box: Box) -> F32:
-        """The person's part `box` (H, W, 3), 0..255, each pixel from where the network's flow points."""
+        `shown` (R, R), 0..1, is the matte that the network was shown.
+        """
+        faded, to_window = self._faded, _to_window(window, self._size, self._side, box)
+        # Faded out, the answer is: keep everything, move nothing, add nothing.
+        keep = _in_crop(_map(drawn.keep) * faded + (1 - faded), to_window, box, outside=1)
+        base = _in_crop(_map(drawn.base) * (255 * faded)[..., None], to_window, box)
+        moved = cv2.multiply(
+            self._shifted(person, drawn, window, box), cv2.merge([keep] * 3), dtype=cv2.CV_32F
+        )
+        box.of(person)[:] = cv2.add(moved, base, dtype=cv2.CV_8U)
+        # The warp's own matte at its full resolution, changed as the network changed what it was shown of it.
+        added = _in_crop((_map(drawn.alpha) - shown) * (255 * faded), to_window, box)
+        box.of(alpha)[:] = cv2.add(box.of(alpha), added, dtype=cv2.CV_8U)
+
+    def _shifted(self, person: U8, drawn: Drawn, window: F32, box: Box) -> U8:
+        """The person's part `box` (H, W, 3), each pixel from where the network's flow points."""
         flow = _map(drawn.flow)
         small = flow.shape[0]
-        faded = np.asarray(cv2.resize(self._faded, (small, small), interpolation=cv2.INTER_AREA), np.float32)
+        faded = cv2.resize(self._faded, (small, small), interpolation=cv2.INTER_AREA)[..., None]
         # Sides of the window to pixels of the crop, in the crop's own directions.
-        steps = np.asarray(flow * faded[..., None] @ (window[:, :2].T * np.float32(self._side)), np.float32)
-        to_window = _to_window(window, small, self._side, box)
-        steps = _in_crop(steps, to_window, box)
+        steps = np.asarray(flow * faded @ (window[:, :2].T * np.float32(self._side)), np.float32)
+        steps = _in_crop(steps, _to_window(window, small, self._side, box), box)
         columns = steps[..., 0] + np.arange(box.left, box.right, dtype=np.float32)
         rows = steps[..., 1] + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
         moved = cv2.remap(person, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(moved, np.float32)
+        return np.asarray(moved, np.uint8)
 
 
 def _tensor(picture: U8) -> Tensor:
@@ -106,8 +106,8 @@ def _map(values: Tensor) -> F32:
     return np.asarray(found[..., 0] if found.shape[-1] == 1 else found, np.float32)
 
 
-def _in_crop(values: F32, to_window: F32, box: Box, outside: tuple[int, ...] = (0,)) -> F32:
-    """What the window says (R, R, C) at the pixels of the crop's part `box`, (H, W, C)."""
+def _in_crop(values: F32, to_window: F32, box: Box, outside: float = 0) -> F32:
+    """What the window says, (R, R) or (R, R, C), at the pixels (H, W) of the crop's part `box`."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(values, to_window, box.size, flags=flags, borderValue=outside), np.float32
