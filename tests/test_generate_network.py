@@ -1,0 +1,177 @@
+"""The generate stage with a network: what it says is applied where it was said, at the picture's own size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_motions import driven, rigid
+from safetensors.numpy import load_file, save_file
+
+from avatar.errors import ModelError
+from avatar.generate import (
+    NetworkGenerator,
+    WarpGenerator,
+    condition,
+    load_networks,
+    open_generator,
+    psi_of,
+    save_networks,
+)
+from avatar.model.networks import Networks
+from avatar.model.presets import PRESETS
+from avatar.records import Identity
+from avatar.warp import ViewWarper
+
+SIDE = 160
+TINY = PRESETS["tiny"]
+
+
+def fresh(seed: int = 0) -> Networks:
+    torch.manual_seed(seed)
+    return TINY.networks()
+
+
+def head(networks: Networks) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight and bias of the last convolution, which is all zero in fresh networks."""
+    layer = networks.generator.head
+    assert isinstance(layer, torch.nn.Conv2d) and layer.bias is not None
+    return layer.weight.data, layer.bias.data
+
+
+def saved(networks: Networks, path: Path, preset: str = "tiny") -> Path:
+    save_networks(path, preset, networks, 7)
+    return path
+
+
+def keeping(networks: Networks) -> Networks:
+    """Networks that say: keep every pixel of the best warp."""
+    networks.generator.mouth_bias.data.zero_()
+    head(networks)[1][8 + 4 * 3 : 8 + 4 * 4] = 10.0  # four pixels of the logit for the best warp
+    return networks
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return saved(fresh(), tmp_path / "tiny.safetensors")
+
+
+@pytest.mark.parametrize("side", [SIDE, 2 * SIDE + 1])
+def test_networks_that_keep_all_give_the_bare_warp(
+    astronaut_identity: Identity, tmp_path: Path, side: int
+) -> None:
+    trained = load_networks(saved(keeping(fresh()), tmp_path / "keep.safetensors"), "tiny")
+    motion = driven(astronaut_identity, {"jawOpen": 0.5})
+    warped = ViewWarper(astronaut_identity.front, side)(motion)
+    bare = WarpGenerator(astronaut_identity, side)(warped, motion).rgb
+    made = NetworkGenerator(astronaut_identity, side, trained, bf16=False)(warped, motion).rgb
+    assert made.shape == (side, side, 3) and made.dtype == np.uint8
+    assert np.abs(made.astype(int) - bare).max() <= 2
+
+
+def test_paint_reaches_the_face_and_fades_before_the_window_ends(
+    astronaut_identity: Identity, tmp_path: Path
+) -> None:
+    networks = fresh()
+    bias = head(networks)[1]
+    bias[5] = 10.0  # the logit for paint
+    bias[8 : 8 + 4] = 5.0  # its red
+    bias[8 + 4 : 8 + 12] = -5.0  # green and blue
+    trained = load_networks(saved(networks, tmp_path / "red.safetensors"), "tiny")
+    bare = WarpGenerator(astronaut_identity, SIDE)
+    motion = rigid(astronaut_identity)
+    warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
+    made = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)(warped, motion).rgb
+    nose = (astronaut_identity.front.landmarks[4, :2] * SIDE).astype(int)
+    assert (np.abs(made[nose[1], nose[0]].astype(int) - (255, 0, 0)) < 20).all()
+    rim = np.ones((SIDE, SIDE), bool)
+    rim[8:-8, 8:-8] = False  # the window is 2.1 of the crop's 2.8 faces
+    assert np.abs(made.astype(int) - bare(warped, motion).rgb)[rim].max() <= 1
+
+
+def test_the_flow_moves_pixels_of_the_crop(astronaut_identity: Identity, tmp_path: Path) -> None:
+    networks = keeping(fresh())
+    head(networks)[1][0] = 5.0  # each pixel comes from farther right, by the most that is allowed
+    trained = load_networks(saved(networks, tmp_path / "shift.safetensors"), "tiny")
+    motion = rigid(astronaut_identity)
+    warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
+    made = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)(warped, motion).rgb
+    bare = WarpGenerator(astronaut_identity, SIDE)(warped, motion).rgb
+    step = round(0.04 * 2.1 / 2.8 * SIDE)
+    middle = np.s_[SIDE // 2 - 20 : SIDE // 2 + 20, SIDE // 2 - 20 : SIDE // 2 + 20]
+    moved, still = (
+        np.abs(made[middle] - np.roll(bare, -by, axis=1)[middle].astype(int)).mean() for by in (step, 0)
+    )
+    assert moved < 0.5 * still
+
+
+def test_a_second_view_changes_the_picture(astronaut_identity: Identity, tmp_path: Path) -> None:
+    networks = fresh()
+    head(networks)[1][8 + 4 * 4 : 8 + 4 * 5] = 10.0  # the logit for the second view
+    trained = load_networks(saved(networks, tmp_path / "other.safetensors"), "tiny")
+    motion = rigid(astronaut_identity)
+    warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
+    grey = replace(warped, person=np.full_like(warped.person, 128))
+    generator = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)
+    alone = generator(warped, motion).rgb
+    both = generator(replace(warped, other=grey), motion).rgb
+    nose = (astronaut_identity.front.landmarks[4, :2] * SIDE).astype(int)
+    assert np.abs(both[nose[1], nose[0]].astype(int) - 128).max() <= 3
+    assert np.abs(alone.astype(int) - both).max() > 20
+
+
+def test_stored_parameters_are_used_if_they_are_of_these_networks(
+    astronaut_identity: Identity, file: Path, tmp_path: Path
+) -> None:
+    trained = load_networks(file, "tiny")
+    stored = condition(astronaut_identity, trained)
+    assert torch.equal(
+        psi_of(replace(astronaut_identity, conditioning=stored), trained), psi_of(astronaut_identity, trained)
+    )
+    marked = replace(stored, tensors={**stored.tensors, "psi": np.full_like(stored.tensors["psi"], 3)})
+    assert (psi_of(replace(astronaut_identity, conditioning=marked), trained) == 3).all()
+    others = load_networks(saved(fresh(seed=1), tmp_path / "others.safetensors"), "tiny")
+    anew = psi_of(replace(astronaut_identity, conditioning=marked), others)
+    assert torch.equal(anew, psi_of(astronaut_identity, others))
+
+
+def test_networks_come_back_as_they_were_written(file: Path) -> None:
+    trained = load_networks(file, "tiny")
+    assert trained.samples == 7 and trained.preset is TINY and len(trained.sha256) == 64
+    wanted = fresh().state_dict()
+    for name, value in trained.networks.state_dict().items():
+        assert torch.allclose(value, wanted[name], atol=1e-3), name
+        assert value.dtype == torch.float32
+
+
+def test_bf16_is_near_float32(astronaut_identity: Identity, file: Path) -> None:
+    trained = load_networks(file, "tiny")
+    motion = driven(astronaut_identity, {"jawOpen": 0.6})
+    warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
+    exact, rough = (
+        NetworkGenerator(astronaut_identity, SIDE, trained, bf16=bf16)(warped, motion).rgb.astype(int)
+        for bf16 in (False, True)
+    )
+    assert np.abs(exact - rough).mean() < 1
+
+
+def test_other_files_are_refused_in_one_line(
+    file: Path, tmp_path: Path, astronaut_identity: Identity
+) -> None:
+    with pytest.raises(ModelError, match="there is no such file"):
+        open_generator("live", astronaut_identity, SIDE, weights=tmp_path / "none.safetensors")
+    with pytest.raises(ModelError, match=r"tiny\.safetensors: is damaged or not a file of trained networks"):
+        open_generator("live", astronaut_identity, SIDE, weights=file)
+    tensors = load_file(file)
+    tensors["projection.bias"][0] = np.nan
+    bad = tmp_path / "nan.safetensors"
+    header = {"format": "livehead-networks", "version": "1", "preset": "tiny", "samples": "1"}
+    save_file(tensors, bad, header)
+    with pytest.raises(ModelError, match=r"projection\.bias"):
+        load_networks(bad, "tiny")
+    save_file(tensors, bad, {**header, "preset": "live"})
+    with pytest.raises(ModelError, match="preset live, not tiny"):
+        load_networks(bad, "tiny")
