@@ -1,0 +1,311 @@
+"""How good the avatar looks: a person drives his own picture, and the result is compared with what he did.
+
+    python -m bench.quality --clips DIR [--shots 1] [--limit N] [--frames 40] [--generator live]
+        [--weights FILE] [--cross PORTRAITS] [--threads 2] [--sheet OUT.png] [--csv OUT.csv]
+
+Pictures of the first half of each clip are moved as the person moves in its second half: by the generator
+(`model`), by the geometric warp alone (`warp_only`), and not at all (`copy`: the still picture). The last
+line of standard output is one JSON document; `bench/README.md` defines its figures. A clip that cannot be
+used is told and skipped; the exit status is 1 when none could be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from avatar.cli import arguments as shared
+from avatar.errors import AvatarError, ModelError
+from avatar.generate import open_generator
+from avatar.records import U8
+from avatar.tools import clock
+from avatar.train.data.layout import Clip, clips_of
+from avatar.weights import resolve
+from bench import comparison_sheet, cross_driving, machine, scores
+from bench.judges import Judges, open_judges
+from bench.self_driving import SIDE, SIZE, Open, follow, play
+
+GENERATORS = ("live", "paper", "warp")
+METHODS = ("model", "warp_only", "copy")
+
+
+@dataclass(slots=True)
+class Row:
+    """What one method did with one clip, or with one picture driven by it."""
+
+    clip: str
+    person: str
+    method: str
+    figures: dict[str, float | None]
+    frames: int = 0
+    unseen: int = 0
+    """Real pictures without a face that is found."""
+    picture: str = ""
+    """What was driven, if it is another person's."""
+
+
+@dataclass(slots=True)
+class Found:
+    """All that was measured."""
+
+    rows: list[Row] = field(default_factory=list)
+    cross: list[Row] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Why a clip or picture was left out."""
+    strips: list[U8] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def measure(
+    clips: Sequence[Clip],
+    methods: Mapping[str, Open],
+    judges: Judges,
+    *,
+    shots: int,
+    frames: int,
+    pictures: Path | None = None,
+    with_strips: bool = False,
+) -> Found:
+    """Measure clip by clip, telling the terminal.
+
+    Args:
+        clips: what to measure on.
+        methods: generators by name.
+        judges: who looks at the pictures.
+        shots: pictures of each person.
+        frames: compared frames of each clip.
+        pictures: folder of pictures to be driven by the clips as well.
+        with_strips: keep examples for the sheet.
+
+    Raises:
+        ModelError: a model file cannot be had.
+        PictureError: there is no folder `pictures`.
+    """
+    start_ns = clock.now_ns()
+    found = Found()
+    portraits: list[cross_driving.Portrait] = []
+    if pictures is not None:
+        portraits, found.skipped = cross_driving.open_portraits(pictures, judges)
+        _say(*(f"skipped: {name}: {reason}" for name, reason in found.skipped.items()))
+    for number, clip in enumerate(clips, start=1):
+        begin_ns = clock.now_ns()
+        try:
+            driver = follow(clip, judges.track, shots=shots, frames=frames)
+            played = play(driver, judges.segment, methods)
+        except ModelError:
+            raise
+        except (AvatarError, OSError) as error:
+            found.skipped[clip.name] = str(error)
+            _say(f"skipped: {clip.name}: {error}")
+            continue
+        judged = scores.judge(played, judges)
+        found.rows += [
+            Row(clip.name, clip.person, name, asdict(one), len(played.landmarks), judged.unseen)
+            for name, one in judged.scores.items()
+        ]
+        if with_strips:
+            found.strips += comparison_sheet.rows_of(played, list(methods))
+        for portrait in portraits:
+            driven = cross_driving.drive(portrait, driver, judged.faces, judges, methods)
+            found.cross += [
+                Row(clip.name, clip.person, name, asdict(one), picture=portrait.name)
+                for name, one in driven.items()
+            ]
+        took = (clock.now_ns() - begin_ns) / 1e9
+        _say(_line(f"{number}/{len(clips)} {clip.name}", judged.scores, took))
+    found.seconds = (clock.now_ns() - start_ns) / 1e9
+    return found
+
+
+def report(found: Found) -> dict[str, Any]:
+    """The measured part of the JSON document."""
+    return {
+        "clips": len({row.clip for row in found.rows}),
+        "people": len({row.person for row in found.rows}),
+        "skipped": found.skipped,
+        **{method: _mean(found.rows, method, scores.NAMES) for method in METHODS},
+        "cross": {
+            "pictures": len({row.picture for row in found.cross}),
+            **{method: _mean(found.cross, method, cross_driving.NAMES) for method in METHODS},
+        }
+        if found.cross
+        else None,
+        "seconds": round(found.seconds, 1),
+    }
+
+
+def _mean(rows: Sequence[Row], method: str, names: Sequence[str]) -> dict[str, float | int | None] | None:
+    own = [(row.person, row.figures) for row in rows if row.method == method]
+    return scores.over_people(own, names) if own else None
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write a line per row, empty where a figure is not known or not of that kind.
+
+    Raises:
+        OSError: the place cannot be written.
+    """
+    names = [*scores.NAMES, *(name for name in cross_driving.NAMES if name not in scores.NAMES)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["clip", "person", "picture", "method", "frames", "unseen", *names])
+        for row in rows:
+            figures = [row.figures.get(name) for name in names]
+            told = ["" if value is None else f"{value:.6g}" for value in figures]
+            table.writerow([row.clip, row.person, row.picture, row.method, row.frames, row.unseen, *told])
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """The means for people: a column for each method."""
+    shown = [name for name in METHODS if document[name] is not None]
+    lines = [f"{document['clips']} clips of {document['people']} people, {document['shots']} shot(s)"]
+    lines += ["", f"{'':<18}" + "".join(f"{name:>11}" for name in shown)]
+    lines += [
+        f"{figure:<18}" + "".join(_cell(document[name][figure]) for name in shown) for figure in scores.NAMES
+    ]
+    if (cross := document["cross"]) is not None:
+        lines += ["", f"driving {cross['pictures']} other pictures"]
+        lines += [
+            f"{figure:<18}" + "".join(_cell(cross[name][figure]) for name in shown)
+            for figure in cross_driving.NAMES
+        ]
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-':>11}" if value is None else f"{value:11.4f}"
+
+
+def _line(what: str, judged: Mapping[str, scores.Scores], seconds: float) -> str:
+    parts = [f"{name} l1 {one.l1:.2f} akd {_short(one.akd)}" for name, one in judged.items()]
+    return f"{what}: {', '.join(parts)} ({seconds:.1f} s)"
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.quality",
+        description=__doc__.split("\n\n")[0],
+        formatter_class=shared.HelpFormatter,
+    )
+    count = shared.whole_number_in(1, 10_000)
+    parser.add_argument(
+        "--clips", type=Path, required=True, metavar="DIR", help="clips; PERSON-1.mp4, or a folder a person"
+    )
+    parser.add_argument(
+        "--shots", type=shared.whole_number_in(1, 32), default=1, metavar="K", help="pictures of each person"
+    )
+    parser.add_argument("--limit", type=count, metavar="N", help="only the first N clips")
+    parser.add_argument(
+        "--frames", type=count, default=40, metavar="N", help="compared frames of each clip (default: 40)"
+    )
+    parser.add_argument(
+        "--generator",
+        choices=GENERATORS,
+        default="live",
+        help="what draws `model` (default: live); warp: nothing",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="its networks (default: the shipped ones)"
+    )
+    parser.add_argument(
+        "--cross", type=Path, metavar="PORTRAITS", help="drive each picture of this folder by each clip, too"
+    )
+    parser.add_argument(
+        "--threads",
+        type=shared.whole_number_in(1, 64),
+        default=2,
+        metavar="N",
+        help="of the networks (default: 2); 1 where other programs are at work",
+    )
+    parser.add_argument("--sheet", type=Path, metavar="OUT.png", help="write examples to look at here")
+    parser.add_argument("--csv", type=Path, metavar="OUT.csv", help="write the figures of each clip here")
+    return parser
+
+
+def methods_of(generator: str, weights: Path | None) -> tuple[dict[str, Open], dict[str, str] | None]:
+    """What is measured, by the names of the document, and which networks draw.
+
+    Raises:
+        ModelError: there are no such networks.
+    """
+    methods: dict[str, Open] = {"warp_only": lambda identity: open_generator("warp", identity, SIDE)}
+    if generator == "warp":
+        return methods, None
+    path = resolve(generator) if weights is None else weights
+    methods["model"] = lambda identity: open_generator(generator, identity, SIDE, weights=path)
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+    return methods, {"file": path.name, "sha256": digest}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the bench; 0, or 1 when no clip could be measured or an option is of no use."""
+    options = build_parser().parse_args(argv)
+    try:
+        document = _run(options)
+    except (AvatarError, OSError) as error:
+        print(f"bench.quality: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return shared.INTERRUPTED
+    print(table(document))
+    print(json.dumps(document))
+    return 0 if document["clips"] else 1
+
+
+def _run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure and write the files; gives the JSON document."""
+    clips = clips_of(options.clips)[: options.limit]
+    methods, networks = methods_of(options.generator, options.weights)
+    for output in (options.sheet, options.csv):
+        if output is not None:
+            shared.check_output(output, [])
+    with open_judges(options.threads) as judges:
+        found = measure(
+            clips,
+            methods,
+            judges,
+            shots=options.shots,
+            frames=options.frames,
+            pictures=options.cross,
+            with_strips=options.sheet is not None,
+        )
+    if options.csv is not None:
+        write_csv(options.csv, [*found.rows, *found.cross])
+    if options.sheet is not None and found.strips:
+        comparison_sheet.write_sheet(options.sheet, found.strips)
+    return {
+        **report(found),
+        "shots": options.shots,
+        "frames": options.frames,
+        "generator": options.generator,
+        "weights": networks,
+        "size": SIZE,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine.describe(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
