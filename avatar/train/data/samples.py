@@ -35,6 +35,10 @@ FAR_MOUTH = 0.12
 """Source and target differ at least this much in mouth opening (gap over width), or else"""
 FAR_SHARE = 0.15
 """... lie this part of the clip apart."""
+RARE_SHARE = 0.3
+"""So many targets are moments that are rare in talk: lids shut, or the mouth as open as it seldom is."""
+SHUT_LIDS, WIDE_MOUTH = 0.55, 90
+"""Lids shut to this part of their usual opening; percentile from which a mouth counts as wide open."""
 REACH = 0.3
 """Heads that moved farther than this from the source's place [crop units] are no target for it."""
 
@@ -92,6 +96,12 @@ class PersonClip:
         self._video = self.cache.landmarks * crops[:, 2, None, None]
         self._video[..., :2] += crops[:, None, :2] - 0.5
         self.mouths = np.array([gap(one, MOUTH) for one in self.cache.landmarks], np.float32)
+        lids = np.array([[gap(one, eye) for eye in EYES] for one in self.cache.landmarks]).mean(axis=1)
+        shut = lids < SHUT_LIDS * np.median(lids)
+        self.rare = [
+            np.flatnonzero(shut),
+            np.flatnonzero(self.mouths >= np.percentile(self.mouths, WIDE_MOUTH)),
+        ]
 
     @cached_property
     def worth(self) -> float:
@@ -195,6 +205,9 @@ class Samples:
         """The sources, and a target that is not one of them; no sources if that target has none."""
         cache = clip.cache
         target = int(random.integers(len(cache)))
+        rare = clip.rare[int(random.integers(2))]
+        if len(rare) and random.random() < RARE_SHARE:
+            target = int(random.choice(rare))
         apart = np.abs(cache.sources - target) / len(cache) > FAR_SHARE * random.random()
         other_mouth = np.abs(clip.mouths[cache.sources] - clip.mouths[target]) > FAR_MOUTH
         able = np.flatnonzero((apart | other_mouth) & (cache.sources != target))
