@@ -175,3 +175,8 @@ def test_other_files_are_refused_in_one_line(
     save_file(tensors, bad, {**header, "preset": "live"})
     with pytest.raises(ModelError, match="preset live, not tiny"):
         load_networks(bad, "tiny")
+
+
+def test_a_preset_without_weights_says_how_to_get_some(astronaut_identity: Identity) -> None:
+    with pytest.raises(ModelError, match="avatar train --preset paper"):
+        open_generator("paper", astronaut_identity, SIDE)

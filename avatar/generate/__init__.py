@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from avatar.errors import ModelError
 from avatar.generate.conditioning import condition, psi_of
 from avatar.generate.network_file import Trained, load_networks, save_networks
 from avatar.generate.network_generator import NetworkGenerator
 from avatar.generate.warp_generator import WarpGenerator
 from avatar.records import Identity, Motion, Portrait, Warped
-from avatar.weights import resolve
+from avatar.weights import manifest, resolve
 
 __all__ = [
     "Generator",
@@ -39,7 +40,12 @@ def open_networks(preset: str, path: Path | None = None) -> Trained:
     Raises:
         ModelError: there are none of that preset, or the file is damaged or of another one.
     """
-    return load_networks(resolve(preset) if path is None else path, preset)
+    if path is None and preset not in manifest():
+        raise ModelError(
+            f"no networks of the preset {preset} come with the program: train some with "
+            f"'avatar train --preset {preset}' and name their file with --weights"
+        )
+    return load_networks(path or resolve(preset), preset)
 
 
 def open_generator(name: str, identity: Identity, side: int, *, weights: Path | None = None) -> Generator:
