@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 
 from avatar.capture import VideoFile
+from avatar.cli.arguments import GENERATORS
 from avatar.cli.main import main as avatar_command
 from avatar.errors import AvatarError, OutputError
 from avatar.records import F32, U8, Face, Frame
@@ -80,13 +81,13 @@ class Examples:
         return np.vstack([np.hstack([self.kept[i][row] for i in picks]) for row in (0, 1)])
 
 
-def measure(clip: Path, find: Find, every: int) -> tuple[Row, Examples]:
+def measure(clip: Path, find: Find, every: int, generator: str) -> tuple[Row, Examples]:
     """Drive one clip; gives its row and examples. What goes wrong stands in the row."""
     row, examples = Row(clip.name), Examples()
     try:
         with tempfile.TemporaryDirectory() as folder:
             video = Path(folder, "out.mp4")
-            first = _drive(clip, video, find, row)
+            first = _drive(clip, video, find, row, generator)
             _compare(clip, video, first, find, every, row, examples)
     except (AvatarError, OSError) as error:
         row.error = str(error)
@@ -98,7 +99,7 @@ def measure(clip: Path, find: Find, every: int) -> tuple[Row, Examples]:
     return row, examples
 
 
-def _drive(clip: Path, video: Path, find: Find, row: Row) -> F32:
+def _drive(clip: Path, video: Path, find: Find, row: Row, generator: str) -> F32:
     """Have the clip's first frame animated; gives its landmarks."""
     picture = video.with_name("first.png")
     with contextlib.closing(_frames(clip)) as frames:
@@ -106,9 +107,9 @@ def _drive(clip: Path, video: Path, find: Find, row: Row) -> F32:
     if not cv2.imwrite(str(picture), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
         raise OutputError(f"{picture} cannot be written")
     faces = find(rgb)
-    number = ["--face", str(_number(faces))] if len(faces) > 1 else []
+    more = ["--generator", generator, *(["--face", str(_number(faces))] if len(faces) > 1 else [])]
     row.status = avatar_command(
-        ["animate", str(picture), str(clip), "-o", str(video), "--motion", "absolute", *number]
+        ["animate", str(picture), str(clip), "-o", str(video), "--motion", "absolute", *more]
     )
     if not faces or not video.exists():
         raise OutputError(f"avatar animate gave no video, its exit status was {row.status}")
@@ -200,6 +201,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--clips", type=Path, required=True, help="folder of clips, one person each")
     parser.add_argument("--limit", type=int, help="only the first N clips")
     parser.add_argument("--every", type=int, default=3, help="measure every Nth frame (default 3)")
+    parser.add_argument("--generator", choices=GENERATORS, default="live", help="what draws (default live)")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet (PNG) here")
     return parser
 
@@ -218,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with FaceFinder() as find:
             for clip in clips[: options.limit]:
-                row, examples = measure(clip, find, options.every)
+                row, examples = measure(clip, find, options.every, options.generator)
                 rows.append(row)
                 if examples.kept:
                     strips.append(examples.strip())

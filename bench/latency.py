@@ -60,6 +60,9 @@ def add_rig(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="size at which the head is drawn (default: %(default)s)",
     )
+    parser.add_argument(
+        "--generator", choices=shared.GENERATORS, default="live", help="what draws (default: %(default)s)"
+    )
 
 
 def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> dict[str, Any]:
@@ -71,14 +74,17 @@ def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> d
         portrait=arguments.portrait,
         size=arguments.size,
         head=arguments.head,
+        generator=arguments.generator,
         paced=not arguments.unpaced,
     ) as rig:
         rig.run(warm_up_s, lockstep=arguments.unpaced)
         summary = rig.run(arguments.seconds, lockstep=arguments.unpaced)
-        return report(summary, size=arguments.size, runtime=rig.runtime, unpaced=arguments.unpaced)
+        return report(summary, size=arguments.size, generator=rig.generator, unpaced=arguments.unpaced)
 
 
-def report(summary: Summary, *, size: tuple[int, int], runtime: str, unpaced: bool = False) -> dict[str, Any]:
+def report(
+    summary: Summary, *, size: tuple[int, int], generator: str, unpaced: bool = False
+) -> dict[str, Any]:
     """The JSON document: what was measured, and on what."""
     found = summary.as_json()
     width, height = size
@@ -92,7 +98,7 @@ def report(summary: Summary, *, size: tuple[int, int], runtime: str, unpaced: bo
         "repeated": summary.repeated,
         "frames": summary.frames,
         "size": f"{width}x{height}",
-        "runtime": runtime,
+        "generator": generator,
         "machine": machine.describe(),
     }
 
@@ -102,7 +108,7 @@ def table(document: dict[str, Any]) -> str:
     age, about = document["age_ms"], document["machine"]
     lines = [
         f"{about['cpu']}, {about['cores']} cores, Python {about['python']}, commit {about['commit']}",
-        f"{document['frames']} frames of {document['size']}, runtime {document['runtime']}: "
+        f"{document['frames']} frames of {document['size']}, generator {document['generator']}: "
         f"{document['fps']:.1f} fps, {document['dropped']} dropped, {document['repeated']} repeated",
         "",
         f"{'[ms]':<22}{'p50':>8}{'p95':>8}{'p99':>8}",

@@ -39,8 +39,8 @@ class Rig:
     renderer: Renderer
     times: StageTimes
     fps: float
-    runtime: str = "warp"
-    """What draws the picture: the geometric warp alone, no network runs."""
+    generator: str
+    """What draws the picture, see `avatar.generate.open_generator`."""
 
     def run(
         self,
@@ -75,6 +75,7 @@ def open_rig(
     portrait: Path | None,
     size: tuple[int, int],
     head: int,
+    generator: str,
     paced: bool = True,
 ) -> Iterator[Rig]:
     """Load all stages, as `avatar run` does; free them at the end.
@@ -85,6 +86,7 @@ def open_rig(
         portrait: a picture or .avatar file; None for the astronaut of scikit-image.
         size: canvas, (width, height).
         head: size at which the head is drawn [px].
+        generator: what draws it.
         paced: False lets a file run as fast as it can.
 
     Raises:
@@ -100,8 +102,10 @@ def open_rig(
             opened = open_source(source, loop=True, paced=paced)
         open_things.callback(opened.close)
         tracker = None if isinstance(opened, Recording) else open_things.enter_context(FaceTracker())
-        renderer = Renderer(identity, head_size=head, size=size, mode="extend", times=times)
-        yield Rig(opened, tracker, Retargeter(identity), renderer, times, opened.fps or CAMERA_FPS)
+        renderer = Renderer(
+            identity, head_size=head, size=size, mode="extend", generator=generator, times=times
+        )
+        yield Rig(opened, tracker, Retargeter(identity), renderer, times, opened.fps or CAMERA_FPS, generator)
 
 
 def open_clip(clip: Path, *, paced: bool) -> VideoFile:

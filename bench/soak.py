@@ -151,7 +151,11 @@ def soak(arguments: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
 
     seconds = 60 * arguments.minutes
     with open_rig(
-        source=arguments.source, portrait=arguments.portrait, size=arguments.size, head=arguments.head
+        source=arguments.source,
+        portrait=arguments.portrait,
+        size=arguments.size,
+        head=arguments.head,
+        generator=arguments.generator,
     ) as rig:
         rig.run(WARM_UP_S)
         print(HEAD, flush=True)

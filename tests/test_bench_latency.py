@@ -19,7 +19,7 @@ KEYS = [
     "repeated",
     "frames",
     "size",
-    "runtime",
+    "generator",
     "machine",
 ]
 SUMMARY = Summary(
@@ -37,7 +37,7 @@ SUMMARY = Summary(
 
 
 def test_the_document_has_exactly_these_keys() -> None:
-    document = latency.report(SUMMARY, size=(1280, 720), runtime="warp")
+    document = latency.report(SUMMARY, size=(1280, 720), generator="warp")
     assert list(document) == KEYS
     assert json.loads(json.dumps(document)) == document
     assert (document["fps"], document["motion_lag_ms"], document["dropped"]) == (29.99, 12.3, 3)
@@ -46,14 +46,14 @@ def test_the_document_has_exactly_these_keys() -> None:
 
 
 def test_an_unpaced_clip_has_no_age() -> None:
-    document = latency.report(SUMMARY, size=(640, 360), runtime="warp", unpaced=True)
+    document = latency.report(SUMMARY, size=(640, 360), generator="warp", unpaced=True)
     assert list(document) == KEYS
     assert document["age_ms"] == {"p50": None, "p95": None, "p99": None}
     assert "age at hand-over             -" in latency.table(document)
 
 
 def test_the_table_shows_what_the_document_says() -> None:
-    text = latency.table(latency.report(SUMMARY, size=(1280, 720), runtime="warp"))
+    text = latency.table(latency.report(SUMMARY, size=(1280, 720), generator="warp"))
     assert "600 frames of 1280x720" in text and "30.0 fps" in text
     assert "3 dropped, 4 repeated" in text
     rows = {line.strip().split("  ")[0]: line.split() for line in text.splitlines()}
