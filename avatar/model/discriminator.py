@@ -43,8 +43,14 @@ class Projection(nn.Module):
         return score
 
 
+GAIN = 1.5
+"""By which features are raised after each layer: a spectral norm of 1 lets them fade."""
+
+
 class LiveDiscriminator(nn.Module):
     """Strided convolutions, with scores for patches beside the whole.
+
+    The last layers have no spectral norm, so that scores can grow to where the hinge loss is content.
 
     Args:
         drawing: channels of the landmark drawing.
@@ -62,8 +68,8 @@ class LiveDiscriminator(nn.Module):
             spectral(nn.Conv2d(before, after, 3, 1 if at == 0 else 2, 1))
             for at, (before, after) in enumerate(stages)
         )
-        self.patch = spectral(nn.Conv2d(widths[-2], 1, 1))
-        self.out = spectral(nn.Linear(widths[-1], size))
+        self.patch = nn.Conv2d(widths[-2], 1, 1)
+        self.out = nn.Linear(widths[-1], size)
         self.projection = Projection(clips, size)
 
     def forward(self, picture: Tensor, drawing: Tensor, clip: Tensor) -> Verdict:
@@ -71,7 +77,7 @@ class LiveDiscriminator(nn.Module):
         x = F.pixel_unshuffle(torch.cat([picture, drawing], dim=1) * 2 - 1, 2)
         features = []
         for conv in self.convs:
-            x = F.leaky_relu(conv(x), SLOPE)
+            x = GAIN * F.leaky_relu(conv(x), SLOPE)
             features.append(x)
         v = self.out(x.float().mean(dim=(2, 3)))
         return Verdict(self.projection(v, clip), self.patch(features[-2]).float(), features)

@@ -49,7 +49,9 @@ class Preset:
     networks: Callable[[], Networks]
     """Fresh ones."""
     discriminator: Callable[[int], nn.Module]
-    """A fresh one for so many clips."""
+    """A fresh one for so many clips,"""
+    parts: Callable[[int], nn.Module] | None = None
+    """and one that looks at mouth and eyes alone, each cut out."""
 
 
 def _live_networks(
@@ -81,6 +83,7 @@ PRESETS: Mapping[str, Preset] = {
             style="layers",
             networks=_live_networks,
             discriminator=lambda clips: LiveDiscriminator(CHANNELS["layers"], clips, EMBEDDING),
+            parts=lambda clips: LiveDiscriminator(CHANNELS["layers"], clips, EMBEDDING, (48, 96, 128, 192)),
         ),
         Preset(
             name="paper",
@@ -105,6 +108,7 @@ PRESETS: Mapping[str, Preset] = {
             style="layers",
             networks=lambda: _live_networks((16, 16, 16, 16), 1, 16),
             discriminator=lambda clips: LiveDiscriminator(CHANNELS["layers"], clips, 16, (16, 16, 16)),
+            parts=lambda clips: LiveDiscriminator(CHANNELS["layers"], clips, 16, (16, 16, 16)),
         ),
     )
 }

@@ -1,1 +1,1 @@
-"""How the shipped weights are made. Not needed to run the program, and imported by no other part of it."""
+"""How the shipped weights are made. Not needed to run the program; the command line alone imports it."""

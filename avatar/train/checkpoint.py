@@ -54,7 +54,7 @@ def load_checkpoint(path: Path, nets: TrainedTogether, optimizers: dict[str, Opt
 
 
 def _modules(nets: TrainedTogether) -> dict[str, torch.nn.Module]:
-    return {"networks": nets.networks, "average": nets.average, "discriminator": nets.discriminator}
+    return {"networks": nets.networks, "average": nets.average, "critics": nets.critics}
 
 
 def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -72,7 +72,7 @@ def train(
     nets = TrainedTogether.build(preset, len(files))
     adams: dict[str, Optimizer] = {
         "optimizer_g": Adam(nets.networks.parameters(), options.rate, options.betas),
-        "optimizer_d": Adam(nets.discriminator.parameters(), options.rate_discriminator, options.betas),
+        "optimizer_d": Adam(nets.critics.parameters(), options.rate_discriminator, options.betas),
     }
     seen = 0
     if (run / CHECKPOINT).is_file():

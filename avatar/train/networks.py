@@ -19,16 +19,20 @@ class TrainedTogether:
     networks: Networks
     average: Networks
     """Exponential moving average of `networks`: what is shipped."""
-    discriminator: nn.Module
+    critics: nn.ModuleDict
+    """`whole` judges the window; `parts`, if the preset has one, mouth and eyes, each cut out."""
 
     @staticmethod
     def build(preset: Preset, clips: int) -> TrainedTogether:
         """Fresh ones for so many clips."""
         networks = preset.networks()
+        critics = nn.ModuleDict({"whole": preset.discriminator(clips)})
+        if preset.parts is not None:
+            critics["parts"] = preset.parts(clips)
         return TrainedTogether(
             networks.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             copy.deepcopy(networks).requires_grad_(False),
-            preset.discriminator(clips).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            critics.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         )
 
     def follow(self, decay: float) -> None:

@@ -24,26 +24,27 @@ class TrainOptions:
     """At most so many pictures of a person in a sample."""
     rate: float = 3e-4
     """Adam's learning rate of embedder and generator,"""
-    rate_discriminator: float = 4e-4
+    rate_discriminator: float = 1e-3
     """and of the discriminator."""
     betas: tuple[float, float] = (0.5, 0.99)
     critic_steps: int = 1
     """Steps of the discriminator for one of the generator."""
     average: float = 0.998
     """Decay of the moving average, for each step."""
-    boxes: float = 5.0
+    boxes: float = 4.0
     """How much more mouth and eyes count in `l1` than the rest of the person."""
     l1: float = 10.0
     perceptual: float = 2.0
     """Weight of the feature distance of the whole window,"""
-    perceptual_boxes: float = 4.0
+    perceptual_boxes: float = 8.0
     """and of mouth and eyes, each cut out."""
     identity: float = 0.3
     alpha: float = 2.0
     flow: float = 0.02
-    adversarial: float = 0.2
-    matching: float = 2.0
-    """Weight of the discriminator's feature maps."""
+    adversarial: float = 0.1
+    """Weight of each critic's scores,"""
+    matching: float = 4.0
+    """and of its feature maps."""
     match: float = 0.1
     """Weight of the distance of embedding and column (Zakharov et al. 2019, L_MCH)."""
     adversarial_from: int = 20_000

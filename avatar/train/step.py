@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from avatar.model.discriminator import Verdict
 from avatar.model.generator import Drawn, blend
 from avatar.train import losses
 from avatar.train.data.batches import Batch
 from avatar.train.networks import TrainedTogether
 from avatar.train.options import TrainOptions
 
-FACE_SIDE = 112
-"""Side of the aligned faces that the identity network looks at [px]."""
+PIECE = 128
+"""Of larger windows the perceptual loss sees a square of this side [px] a step: detail for a quarter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,31 @@ def generator_losses(
         terms["alpha"] = options.alpha * (batch.weight * (made.drawn.alpha - batch.matte).abs()).mean()
     if options.flow:
         terms["flow"] = options.flow * losses.smooth_flow(made.drawn.flow)
+    shown = made.shown.clamp(0, 1)
     with torch.autocast(batch.target.device.type, torch.bfloat16, enabled=options.bf16):
         if judges.perceptual is not None:
-            whole = (made.shown.clamp(0, 1), batch.target)
-            boxes = [losses.cut_boxes(picture, batch.boxes, losses.BOX_SIZE) for picture in whole]
-            terms["perceptual"] = options.perceptual * _distance(judges.perceptual, *whole)
+            pair = _piece(batch, shown, batch.target)
+            terms["perceptual"] = options.perceptual * _distance(judges.perceptual, *pair)
+            boxes = [losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (shown, batch.target)]
             terms["perceptual_boxes"] = options.perceptual_boxes * _distance(judges.perceptual, *boxes)
         if judges.identity is not None and options.identity:
             points = batch.points * batch.target.shape[-1]
-            seen = judges.identity(made.shown.clamp(0, 1), points)
+            seen = judges.identity(shown, points)
             with torch.no_grad():
                 real = judges.identity(batch.target, points)
             terms["identity"] = options.identity * (1 - (seen * real).sum(dim=1)).mean()
         if with_critic:
-            terms |= _critic_terms(nets, batch, made, options)
+            terms |= _critic_terms(nets, batch, shown, made.embedding, options)
     return terms
+
+
+def _piece(batch: Batch, *pictures: Tensor) -> list[Tensor]:
+    """The same square of pictures (B, C, R, R), `PIECE` pixels a side, somewhere else in each batch."""
+    room = pictures[0].shape[-1] - PIECE
+    if room <= 0:
+        return list(pictures)
+    left, top = np.random.default_rng(batch.number).integers(0, room + 1, 2)
+    return [x[..., top : top + PIECE, left : left + PIECE] for x in pictures]
 
 
 def _distance(perceptual: Callable[[Tensor], Sequence[Tensor]], made: Tensor, real: Tensor) -> Tensor:
@@ -91,26 +103,43 @@ def _distance(perceptual: Callable[[Tensor], Sequence[Tensor]], made: Tensor, re
     return losses.feature_distance(perceptual(made), wanted)
 
 
+def _verdicts(nets: TrainedTogether, batch: Batch, pictures: Tensor) -> list[Verdict]:
+    """What the critics say of pictures (B, 3, R, R): of the window, and of mouth and eyes."""
+    found: list[Verdict] = []
+    for name, critic in nets.critics.items():
+        if name == "whole":
+            found.append(critic(pictures, batch.drawing, batch.clip))
+            continue
+        parts = (losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (pictures, batch.drawing))
+        found.append(critic(*parts, batch.clip.repeat_interleave(batch.boxes.shape[1])))
+    return found
+
+
 def _critic_terms(
-    nets: TrainedTogether, batch: Batch, made: Made, options: TrainOptions
+    nets: TrainedTogether, batch: Batch, shown: Tensor, embedding: Tensor, options: TrainOptions
 ) -> dict[str, Tensor]:
-    critic = nets.discriminator.requires_grad_(False)
-    verdict = critic(made.shown.clamp(0, 1), batch.drawing, batch.clip)
+    nets.critics.requires_grad_(False)
+    seen = _verdicts(nets, batch, shown)
     with torch.no_grad():
-        real = critic(batch.target, batch.drawing, batch.clip)
-    columns: Tensor = critic.projection.columns(batch.clip)  # type: ignore[operator, union-attr]
-    critic.requires_grad_(True)
+        real = _verdicts(nets, batch, batch.target)
+    columns: Tensor = nets.critics["whole"].projection.columns(batch.clip)  # type: ignore[operator, union-attr]
+    nets.critics.requires_grad_(True)
+    pairs = list(zip(seen, real, strict=True))
     return {
-        "adversarial": -options.adversarial * (verdict.score.mean() + verdict.patches.mean()),
-        "matching": options.matching * losses.feature_distance(verdict.features, real.features),
-        "match": options.match * (made.embedding - columns).abs().mean(),
+        "adversarial": -options.adversarial
+        * sum((a.score.mean() + a.patches.mean() for a in seen), start=torch.zeros(())),
+        "matching": options.matching
+        * torch.stack([losses.feature_distance(a.features, b.features) for a, b in pairs]).sum(),
+        "match": options.match * (embedding - columns).abs().mean(),
     }
 
 
 def critic_losses(nets: TrainedTogether, batch: Batch, shown: Tensor, *, bf16: bool) -> Tensor:
-    """What the discriminator goes down; `shown` (B, 3, R, R) as of `Made`, without gradients."""
+    """What the critics go down; `shown` (B, 3, R, R) as of `Made`, without gradients."""
     with torch.autocast(shown.device.type, torch.bfloat16, enabled=bf16):
-        real = nets.discriminator(batch.target, batch.drawing, batch.clip)
-        made = nets.discriminator(shown.clamp(0, 1), batch.drawing, batch.clip)
-    whole = losses.hinge_real(real.score) + losses.hinge_made(made.score)
-    return whole + losses.hinge_real(real.patches) + losses.hinge_made(made.patches)
+        real, made = _verdicts(nets, batch, batch.target), _verdicts(nets, batch, shown.clamp(0, 1))
+    total = torch.zeros((), device=shown.device)
+    for one, other in zip(real, made, strict=True):
+        total = total + losses.hinge_real(one.score) + losses.hinge_made(other.score)
+        total = total + losses.hinge_real(one.patches) + losses.hinge_made(other.patches)
+    return total

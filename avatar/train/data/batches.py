@@ -39,10 +39,12 @@ class Batch:
     """(B, 478, 2)."""
     clip: Tensor
     """(B,) int64."""
+    number: int = 0
+    """Of its first sample."""
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
-    """One batch of `samples`."""
+def collate(samples: Sequence[Sample], number: int = 0) -> Batch:
+    """One batch of `samples`, the first of that number."""
     count = max(sample.count for sample in samples)  # what no sample has need not be embedded
     targets = _pictures([sample.target for sample in samples])
     places = torch.arange(count)
@@ -57,6 +59,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         boxes=torch.from_numpy(np.stack([sample.boxes for sample in samples])),
         points=torch.from_numpy(np.stack([sample.points for sample in samples])),
         clip=torch.tensor([sample.clip for sample in samples]),
+        number=number,
     )
 
 
@@ -78,7 +81,7 @@ class _Batches(Dataset[Batch]):
             cv2.setNumThreads(1)
             self._samples = Samples(*self._made)
         first = number * self._size
-        return collate([self._samples[first + i] for i in range(self._size)])
+        return collate([self._samples[first + i] for i in range(self._size)], first)
 
 
 class _Onwards(Sampler[int]):
