@@ -39,7 +39,7 @@ class Portrait:
     picture: U8
     """(SIZE, SIZE, 3), as the window shows it."""
     landmarks: F32
-    """(478, 3), pixels of that."""
+    """(478, 3), pixels of that, found in it as in any made picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class CrossScores:
     csim: float
     csim_distance: float
     expression: float | None
+    expression_alike: float | None
     pose: float | None
     lost: float
 
@@ -79,8 +80,10 @@ def _portrait(path: Path, judges: Judges) -> Portrait:
     faces = judges.search(picture)[:1]
     identity = enroll(picture, name=path.name, find=lambda _: faces, segment=judges.segment)
     window = Window(identity)
-    landmarks = window.of_crop(identity.front.landmarks)
-    return Portrait(path.name, identity, window, window.of_picture(identity.picture), landmarks)
+    shown = window.of_picture(identity.picture)
+    found = first(judges.find(shown))
+    landmarks = window.of_crop(identity.front.landmarks) if found is None else found.landmarks
+    return Portrait(path.name, identity, window, shown, landmarks)
 
 
 def drive(
@@ -137,6 +140,7 @@ def _scores(
         csim=float(F.cosine_similarity(embeddings, of_picture).mean()),
         csim_distance=float((embeddings - of_picture).norm(dim=1).mean()),
         expression=expression_error(pairs),
+        expression_alike=expression_alike(pairs),
         pose=pose_error(pairs),
         lost=sum(face is None for face in faces) / len(faces),
     )
@@ -156,10 +160,24 @@ def expression_error(pairs: Sequence[tuple[Face, Face]]) -> float | None:
     """
     if not pairs:
         return None
+    made, driver = _changes(pairs)
+    return float(np.abs(made - driver).mean())
+
+
+def expression_alike(pairs: Sequence[tuple[Face, Face]]) -> float | None:
+    """Cosine of the same changes, all moments and blendshapes together; None if one face does not change."""
+    if not pairs:
+        return None
+    made, driver = _changes(pairs)
+    lengths = float(np.linalg.norm(made) * np.linalg.norm(driver))
+    return float((made * driver).sum()) / lengths if lengths > 1e-9 else None
+
+
+def _changes(pairs: Sequence[tuple[Face, Face]]) -> tuple[F32, F32]:
+    """(N, 51) of the made faces and of the driver's."""
     calm = calmest([driver for _, driver in pairs])
     made, driver = (np.stack([pair[i].blendshapes[1:] for pair in pairs]) for i in (0, 1))
-    off = (made - made[calm].mean(axis=0)) - (driver - driver[calm].mean(axis=0))
-    return float(np.abs(off).mean())
+    return made - made[calm].mean(axis=0), driver - driver[calm].mean(axis=0)
 
 
 def pose_error(pairs: Sequence[tuple[Face, Face]]) -> float | None:

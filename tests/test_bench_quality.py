@@ -167,6 +167,7 @@ def test_the_same_change_of_another_face_is_no_error() -> None:
     driver = [made_face({"jawOpen": 0.1 * i}, turn=(0, i * 0.1, 0)) for i in range(6)]
     pairs = list(zip(moved(driver, 0.2), driver, strict=True))
     assert cross_driving.expression_error(pairs) == pytest.approx(0, abs=1e-6)
+    assert cross_driving.expression_alike(pairs) == pytest.approx(1)
     assert cross_driving.pose_error(pairs) == pytest.approx(0, abs=0.05)
 
 
@@ -176,6 +177,7 @@ def test_a_still_face_misses_all_change() -> None:
     calm = np.mean([0.0, 0.1, 0.2, 0.3])
     off = [abs(0.1 * i - calm) for i in range(6)]
     assert cross_driving.expression_error(pairs) == pytest.approx(np.mean(off) / 51, rel=1e-3)
+    assert cross_driving.expression_alike(pairs) is None
     turns = [abs(0.1 * i - 0.15) for i in range(6)]
     assert cross_driving.pose_error(pairs) == pytest.approx(np.degrees(np.mean(turns)), rel=0.02)
     assert cross_driving.expression_error([]) is None and cross_driving.pose_error([]) is None
