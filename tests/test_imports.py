@@ -25,12 +25,15 @@ ALLOWED: dict[str, set[str]] = {
     "records": set(),
     "tools": {"records", "errors", "weights"},
     "weights": {"errors"},
+    "model": {"tools"},
     **{stage: SHARED for stage in STAGES},
-    "train": {*SHARED, *STAGES},
+    "generate": {*SHARED, "model"},
+    "train": {*SHARED, *STAGES, "model"},
 }
 """What a part of the package may import of the others; parts not listed may import all but `cli` and `train`.
 
-`train` takes only what a stage shows in public, so that stages stay free to move their insides.
+The command line may import `train`: it runs it. `train` takes only what a stage shows in public, so that
+stages stay free to move their insides.
 """
 
 
@@ -62,7 +65,7 @@ def breaches(module: str, source: str, *, is_package: bool = False) -> list[str]
             continue
         if other == "cli" and part != "__main__":
             wrong.append(f"{module} imports {name}: only the command line knows the command line")
-        elif other == "train":
+        elif other == "train" and part != "cli":
             wrong.append(f"{module} imports {name}: how weights are made is nobody's business")
         elif part == "train" and other in STAGES and name.count(".") > 2:
             wrong.append(f"{module} imports {name}: train takes only what avatar.{other} itself shows")
@@ -104,7 +107,10 @@ def test_every_stage_of_the_list_exists() -> None:
         ("avatar.tools.pacer", "from avatar.live import run_live"),
         ("avatar.pipeline", "from avatar.cli.main import main"),
         ("avatar.tools.facemesh", "from avatar.train.face_fit import SKIN"),
-        ("avatar.cli.run", "from avatar import train"),
+        ("avatar.pipeline", "from avatar import train"),
+        ("avatar.generate.network_generator", "from avatar.train.networks import TrainedTogether"),
+        ("avatar.warp.mesh", "from avatar.model.blocks import twice"),
+        ("avatar.model.generator", "from avatar.records import F32"),
         ("avatar.train.tracks", "from avatar.capture.video_file import VideoFile"),
         ("avatar.train.tracks", "from avatar.pipeline import Renderer"),
     ],
@@ -123,6 +129,8 @@ def test_a_breach_is_found(module: str, source: str) -> None:
         ("avatar.warp.mesh", "from .flow import Flow\nfrom ..tools import clock"),
         ("avatar.pipeline", "from avatar.warp import Warp\nfrom avatar.composite import Compositor"),
         ("avatar.cli.run", "from avatar.cli.arguments import size\nfrom avatar.pipeline import Renderer"),
+        ("avatar.cli.train", "from avatar.train.run import run"),
+        ("avatar.generate.network_file", "from avatar.model.presets import PRESETS"),
         (
             "avatar.train.tracks",
             "from avatar.capture import VideoFile\nfrom avatar.train.face_fit import SKIN",
