@@ -24,7 +24,7 @@ class TrainOptions:
     """At most so many pictures of a person in a sample."""
     rate: float = 3e-4
     """Adam's learning rate of embedder and generator,"""
-    rate_discriminator: float = 1e-3
+    rate_discriminator: float = 5e-4
     """and of the discriminator."""
     betas: tuple[float, float] = (0.5, 0.99)
     critic_steps: int = 1
