@@ -91,7 +91,7 @@ class NetworkGenerator:
         steps = _in_crop(steps, _to_window(window, small, self._side, box), box)
         columns = steps[..., 0] + np.arange(box.left, box.right, dtype=np.float32)
         rows = steps[..., 1] + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
-        moved = cv2.remap(person, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.remap(person, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(moved, np.uint8)
 
 

@@ -41,6 +41,8 @@ class TrainOptions:
     identity: float = 0.3
     alpha: float = 2.0
     flow: float = 0.02
+    keep: float = 0.15
+    """Weight of what is not the best warp's own pixels outside of mouth and eyes."""
     adversarial: float = 0.1
     """Weight of each critic's scores,"""
     matching: float = 4.0
@@ -74,6 +76,7 @@ _PAPER = TrainOptions(
     identity=0.0,
     alpha=0.0,
     flow=0.0,
+    keep=0.0,
     adversarial=1.0,
     matching=10.0,
     match=10.0,

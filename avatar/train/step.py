@@ -64,19 +64,22 @@ def generator_losses(
 ) -> dict[str, Tensor]:
     """The weighted terms by name; their sum is what generator and embedder go down."""
     cover = batch.matte * batch.weight
-    focus = cover * (1 + options.boxes * losses.box_mask(batch.boxes, batch.target.shape[-1]))
+    boxes = losses.box_mask(batch.boxes, batch.target.shape[-1])
+    focus = cover * (1 + options.boxes * boxes)
     terms = {"l1": options.l1 * losses.pyramid_l1(made.person, batch.target, focus)}
     if options.alpha:
         terms["alpha"] = options.alpha * (batch.weight * (made.drawn.alpha - batch.matte).abs()).mean()
     if options.flow:
         terms["flow"] = options.flow * losses.smooth_flow(made.drawn.flow)
+    if options.keep:
+        terms["keep"] = options.keep * (cover * (1 - boxes) * (1 - made.drawn.keep)).mean()
     shown = made.shown.clamp(0, 1)
     with torch.autocast(batch.target.device.type, torch.bfloat16, enabled=options.bf16):
         if judges.perceptual is not None:
             pair = _piece(batch, shown, batch.target)
             terms["perceptual"] = options.perceptual * _distance(judges.perceptual, *pair)
-            boxes = [losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (shown, batch.target)]
-            terms["perceptual_boxes"] = options.perceptual_boxes * _distance(judges.perceptual, *boxes)
+            parts = [losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (shown, batch.target)]
+            terms["perceptual_boxes"] = options.perceptual_boxes * _distance(judges.perceptual, *parts)
         if judges.identity is not None and options.identity:
             points = batch.points * batch.target.shape[-1]
             seen = judges.identity(shown, points)
