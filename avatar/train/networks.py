@@ -18,7 +18,7 @@ class TrainedTogether:
 
     networks: Networks
     average: Networks
-    """Exponential moving average of `networks`: what is shipped."""
+    """Exponential moving average of `networks`, in evaluation mode: what is shipped."""
     critics: nn.ModuleDict
     """`whole` judges the window; `parts`, if the preset has one, mouth and eyes, each cut out."""
 
@@ -31,7 +31,7 @@ class TrainedTogether:
             critics["parts"] = preset.parts(clips)
         return TrainedTogether(
             networks.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-            copy.deepcopy(networks).requires_grad_(False),
+            copy.deepcopy(networks).requires_grad_(False).eval(),
             critics.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         )
 
