@@ -48,6 +48,8 @@ class Row:
     frames: int = 0
     unseen: int = 0
     """Real pictures without a face that is found."""
+    akd_floor: float | None = None
+    """See `scores.Judged`."""
     picture: str = ""
     """What was driven, if it is another person's."""
 
@@ -108,7 +110,15 @@ def measure(
             continue
         judged = scores.judge(played, judges)
         found.rows += [
-            Row(clip.name, clip.person, name, asdict(one), len(played.landmarks), judged.unseen)
+            Row(
+                clip.name,
+                clip.person,
+                name,
+                asdict(one),
+                frames=len(played.landmarks),
+                unseen=judged.unseen,
+                akd_floor=judged.akd_floor,
+            )
             for name, one in judged.scores.items()
         ]
         if with_strips:
@@ -132,6 +142,9 @@ def report(found: Found) -> dict[str, Any]:
         "people": len({row.person for row in found.rows}),
         "skipped": found.skipped,
         **{method: _mean(found.rows, method, scores.NAMES) for method in METHODS},
+        **scores.over_people(
+            [(row.person, {"akd_floor": row.akd_floor}) for row in found.rows], ["akd_floor"]
+        ),
         "cross": {
             "pictures": len({row.picture for row in found.cross}),
             **{method: _mean(found.cross, method, cross_driving.NAMES) for method in METHODS},
@@ -156,9 +169,9 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     names = [*scores.NAMES, *(name for name in cross_driving.NAMES if name not in scores.NAMES)]
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["clip", "person", "picture", "method", "frames", "unseen", *names])
+        table.writerow(["clip", "person", "picture", "method", "frames", "unseen", "akd_floor", *names])
         for row in rows:
-            figures = [row.figures.get(name) for name in names]
+            figures = [row.akd_floor, *(row.figures.get(name) for name in names)]
             told = ["" if value is None else f"{value:.6g}" for value in figures]
             table.writerow([row.clip, row.person, row.picture, row.method, row.frames, row.unseen, *told])
 
@@ -171,6 +184,7 @@ def table(document: Mapping[str, Any]) -> str:
     lines += [
         f"{figure:<18}" + "".join(_cell(document[name][figure]) for name in shown) for figure in scores.NAMES
     ]
+    lines += [f"{'floor of akd':<18}{_cell(document['akd_floor'])}"]
     if (cross := document["cross"]) is not None:
         lines += ["", f"driving {cross['pictures']} other pictures"]
         lines += [

@@ -67,6 +67,8 @@ class Judged:
     """By method."""
     faces: list[Face | None]
     """What is found in the real pictures, each by itself, in pixels of the window."""
+    akd_floor: float | None
+    """`akd` of the driver's landmarks as he was followed: a perfect picture of them can hardly have less."""
 
     @property
     def unseen(self) -> int:
@@ -107,7 +109,9 @@ def judge(played: Played, judges: Judges) -> Judged:
             name: _scores(played, shots, truth, distances[name], judges)
             for name, shots in played.made.items()
         }
-    return Judged(scores, truth.faces)
+    followed = zip(played.landmarks, truth.faces, strict=True)
+    off = [measures.landmark_distance(one, face.landmarks) for one, face in followed if face is not None]
+    return Judged(scores, truth.faces, measures.mean(off))
 
 
 def _truth(played: Played, judges: Judges) -> _Truth:

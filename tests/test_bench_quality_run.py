@@ -116,7 +116,7 @@ def test_from_clips_to_the_document(clips: Path, tmp_path: Path, capsys: Capture
     assert list(document["skipped"]) == ["zoe-1.mp4"] and "skipped: zoe-1.mp4" in told
     assert document["weights"]["file"] == "live.weights" and len(document["weights"]["sha256"]) == 64
     assert document["machine"]["command"] and document["date"].startswith("20")
-    assert document["cross"] is None
+    assert document["cross"] is None and document["akd_floor"] > 0
     for method in quality.METHODS:
         figures = document[method]
         assert {name for name, value in figures.items() if value is None} == set(scores.CURVES)
@@ -225,7 +225,7 @@ def test_lost_faces_cost(played: Played) -> None:
     found = judged.scores["lost"]
     assert found.lost == pytest.approx(1 / 6)
     assert found.akd == pytest.approx(scores.LOST_PX / 6)
-    assert judged.unseen == 0
+    assert judged.unseen == 0 and judged.akd_floor is not None and judged.akd_floor > 1
 
 
 def seen(count: int, missing: frozenset[int] = frozenset()) -> list[Observation]:
