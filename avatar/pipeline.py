@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 
 from avatar.composite import Compositor
+from avatar.errors import PictureError, SeveralFacesError
 from avatar.generate import WarpGenerator
-from avatar.identity.enroll import enroll
+from avatar.identity.clip import choose_shots, enroll_shots, look_through
+from avatar.identity.enroll import enroll, take_single
+from avatar.identity.views import with_view
 from avatar.records import U8, Frame, Identity, Motion
 from avatar.tools.facemesh import HEAD_FACES, face_height
 from avatar.tools.placement import Mode
@@ -15,6 +21,8 @@ from avatar.warp import Warper
 
 CROP_MAX = 1536
 """Longest side of the crop that is ever rendered [px]."""
+SHOTS = 8
+"""Views that are taken of a clip."""
 
 
 def enroll_picture(picture: U8, *, name: str, face: int | None = None) -> Identity:
@@ -23,6 +31,90 @@ def enroll_picture(picture: U8, *, name: str, face: int | None = None) -> Identi
 
     with FaceFinder() as find, PersonSegmenter() as segment:
         return enroll(picture, name=name, find=find, segment=segment, face=face)
+
+
+def add_pictures(identity: Identity, pictures: Iterable[tuple[str, U8]]) -> Identity:
+    """Give an identity more views.
+
+    Args:
+        identity: who.
+        pictures: what each is called, and the picture (H, W, 3); one is held at a time. Whether they show the
+            same person is not looked at.
+
+    Raises:
+        NoFaceError, SeveralFacesError, PictureError: one cannot be used; the message says which.
+    """
+    from avatar.track import FaceFinder, PersonSegmenter
+
+    with FaceFinder() as find, PersonSegmenter() as segment:
+        for called, picture in pictures:
+            try:
+                identity = with_view(identity, take_single(picture, find=find, segment=segment))
+            except SeveralFacesError as error:
+                alone = "further pictures have to show the person alone"
+                raise SeveralFacesError(f"{called}: {error}; {alone}", error.boxes) from None
+            except PictureError as error:
+                raise type(error)(f"{called}: {error}") from error
+    return identity
+
+
+@dataclass(frozen=True, slots=True)
+class OfClip:
+    """What became of a clip."""
+
+    identity: Identity
+    front: int
+    """Number of the frame that is the front, from 0."""
+    front_seconds: float
+    """When it is shown."""
+    flaw: str | None
+    """Why the clip ended before its time, if it did."""
+
+
+def enroll_clip(
+    clip: Path,
+    *,
+    name: str,
+    shots: int = SHOTS,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> OfClip:
+    """Make an identity of the frames of a clip that show a person best.
+
+    Args:
+        clip: a video file, which is read twice.
+        name: how the person is called.
+        shots: how many views to make, 1..32; fewer if the clip does not show so many that differ.
+        progress: told what is being done, how many frames of it are done, and of how many.
+
+    Raises:
+        VideoError: it cannot be read.
+        NoFaceError: no frame of it shows a face that would do.
+    """
+    from avatar.capture import VideoFile
+    from avatar.track import FaceFinder, FaceTracker, PersonSegmenter
+
+    try:
+        with closing(VideoFile(clip, paced=False, strict=False)) as source, FaceTracker() as track:
+            total = round(source.duration * source.fps) if source.duration else None
+            seen = look_through(_frames(source), track, progress=progress, total=total)
+            flaw = source.flaw
+        chosen = choose_shots(seen, shots)
+        with (
+            closing(VideoFile(clip, paced=False, strict=False)) as source,
+            FaceFinder() as find,
+            PersonSegmenter() as segment,
+        ):
+            identity = enroll_shots(
+                _frames(source), chosen, name=name, find=find, segment=segment, progress=progress
+            )
+    except PictureError as error:
+        raise type(error)(f"{clip}: {error}") from error
+    return OfClip(identity, chosen[0].number, chosen[0].seconds, flaw)
+
+
+def _frames(source: Callable[[], Frame | None]) -> Iterator[Frame]:
+    while (frame := source()) is not None:
+        yield frame
 
 
 class Renderer:

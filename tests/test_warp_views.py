@@ -62,7 +62,7 @@ def test_place_size_and_roll_of_the_head_change_nothing() -> None:
 def test_a_face_that_trembles_between_two_views_keeps_its_view() -> None:
     chooser = ViewChooser([view(-0.2), view(0.2)])
     random = np.random.default_rng(1)
-    faces = [landmarks(turn) for turn in random.uniform(-0.4, 0.4, 60) * MARGIN]
+    faces = [landmarks(turn) for turn in random.uniform(-0.2, 0.2, 60) * MARGIN]
     choices = chosen(chooser, faces)
     assert len({best.view for best, _ in choices}) == 1
     assert all(best.before is None for best, _ in choices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -9,6 +10,7 @@ from avatar.cli.arguments import check_input
 from avatar.errors import AvatarError, PictureError, SeveralFacesError
 
 if TYPE_CHECKING:
+    from avatar.pipeline import OfClip
     from avatar.records import U8, Identity
 
 Box: TypeAlias = tuple[int, int, int, int]
@@ -56,6 +58,54 @@ def enroll_picture(path: Path, *, face: int | None) -> Identity:
         # The reader of pictures names the file, the enrolment does not know it.
         text = str(error)
         raise type(error)(text if text.startswith(str(path)) else f"{path}: {text}") from error
+
+
+def enroll_pictures(paths: Sequence[Path], *, face: int | None) -> Identity:
+    """Take several pictures of one person apart, the front first; raises as `open_portrait` does.
+
+    Args:
+        paths: one at least; whether all show the same person is not looked at.
+        face: which face of the first; the others have to show the person alone.
+    """
+    for path in paths:
+        check_input(path, "picture")
+    identity = enroll_picture(paths[0], face=face)
+    if len(paths) == 1:
+        return identity
+
+    from avatar.capture import read_picture
+    from avatar.pipeline import add_pictures
+
+    def further() -> Iterator[tuple[str, U8]]:
+        for path in paths[1:]:
+            yield str(path), read_picture(path)
+
+    return add_pictures(identity, further())
+
+
+def enroll_clip(path: Path, *, shots: int, progress: Callable[[str, int, int | None], None]) -> OfClip:
+    """Take a clip of one person apart.
+
+    Args:
+        path: a video file.
+        shots: how many views to make.
+        progress: told what is being done, how many frames of it are done, and of how many.
+
+    Raises:
+        AvatarError: no such file, no video, or no face that would do; the message says which.
+    """
+    check_input(path, "clip")
+
+    from avatar.pipeline import enroll_clip as from_file
+
+    return from_file(path, name=path.stem, shots=shots, progress=progress)
+
+
+def is_clip(path: Path) -> bool:
+    """Whether that is the name of a video file."""
+    from avatar.capture import VIDEO_SUFFIXES
+
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def enroll_pixels(rgb: U8, *, name: str, face: int | None = None) -> Identity:

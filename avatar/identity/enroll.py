@@ -34,6 +34,8 @@ class TakenApart:
     """Where the view's crop lies in the picture."""
     plate: U8
     """(S, S, 3), the background of that crop with the person taken out."""
+    inside: tuple[float, float, float, float]
+    """Left, top, right and bottom of the part of the crop that the picture shows, crop units."""
 
 
 def enroll(
@@ -59,7 +61,12 @@ def enroll(
         PictureError: `face` names none of them, or the face is too small.
     """
     picture = _within(picture, PICTURE_MAX)
-    front = take_apart(picture, choose(find(picture), face), segment=segment)
+    return enroll_face(picture, choose(find(picture), face), name=name, segment=segment)
+
+
+def enroll_face(picture: U8, face: Face, *, name: str, segment: Callable[[U8], F32]) -> Identity:
+    """Make an identity from the face at a known place (pixels) of a picture; the rest as of `enroll`."""
+    front = take_apart(picture, face, segment=segment)
     view = front.view
     return Identity(
         name=name,
@@ -69,6 +76,14 @@ def enroll(
         neutral=without_expression(view.landmarks, view.blendshapes),
         views=(view,),
     )
+
+
+def take_single(
+    picture: U8, *, find: Callable[[U8], list[Face]], segment: Callable[[U8], F32], side_max: int = CROP_MAX
+) -> TakenApart:
+    """Take the only person out of a picture; arguments and errors as of `enroll`."""
+    picture = _within(picture, PICTURE_MAX)
+    return take_apart(picture, choose(find(picture), None), segment=segment, side_max=side_max)
 
 
 def take_apart(
@@ -96,7 +111,7 @@ def take_apart(
     layers = split_layers(cut, landmarks, segment(cut), inside=inside)
     head = head_mask(layers.alpha, landmarks)
     view = View(layers.texture, layers.alpha, head, landmarks, face.blendshapes, face.pose)
-    return TakenApart(view, crop, layers.plate)
+    return TakenApart(view, crop, layers.plate, inside)
 
 
 def boxes(faces: Sequence[Face]) -> list[tuple[int, int, int, int]]:
@@ -143,9 +158,14 @@ def cut_out(picture: U8, crop: Crop) -> tuple[U8, tuple[float, float, float, flo
     height, width = picture.shape[:2]
     columns = _mirrored(np.arange(crop.left, crop.left + crop.side), width)
     rows = _mirrored(np.arange(crop.top, crop.top + crop.side), height)
-    edges = (-crop.left, -crop.top, width - crop.left, height - crop.top)
+    return np.ascontiguousarray(picture[rows][:, columns]), inside_of(crop, (width, height))
+
+
+def inside_of(crop: Crop, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, crop units, of the part of a crop that a picture (width, height) shows."""
+    edges = (-crop.left, -crop.top, size[0] - crop.left, size[1] - crop.top)
     left, top, right, bottom = (min(max(edge / crop.side, 0.0), 1.0) for edge in edges)
-    return np.ascontiguousarray(picture[rows][:, columns]), (left, top, right, bottom)
+    return left, top, right, bottom
 
 
 def _mirrored(

@@ -8,7 +8,7 @@ from avatar.records import F32
 from avatar.tools.facemesh import EYES, IRISES, MOUTH, face_model
 from avatar.tools.geometry import fit_similarity
 
-TURN, MOUTH_GAP, MOUTH_WIDTH, LIDS, GAZE = 1.0, 1.5, 1.0, 3.0, 2.0
+TURN, MOUTH_GAP, MOUTH_WIDTH, LIDS, GAZE = 2.0, 1.5, 1.0, 3.0, 2.0
 """Weights: per radian, and per unit of the face frame (a face is 3.2 high)."""
 
 

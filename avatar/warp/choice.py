@@ -11,7 +11,7 @@ from avatar.records import F32, View
 from avatar.tools.geometry import smoothstep
 from avatar.tools.looks import looks
 
-MARGIN = 0.06
+MARGIN = 0.1
 """A view takes another's place only if it is nearer by this much [as `looks` counts]: trembling landmarks
 would flap between two views that are alike."""
 FADE_NS = 100_000_000

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from avatar.records import F32, U8, Motion, View, Warped
-from avatar.tools.facemesh import OVAL, face_model, without_expression
-from avatar.tools.geometry import Similarity, fit_similarity
+from avatar.tools.facemesh import OVAL
 from avatar.tools.outlines import Box
 from avatar.tools.scaling import resized
+from avatar.tools.standing import head_fit, standing
 from avatar.warp.eyes import eye_layers
 from avatar.warp.flow import CellFlow, pixels_a_cell, soften
 from avatar.warp.mesh import HeadMesh
@@ -47,8 +47,9 @@ class ViewWarper:
 
     def __init__(self, view: View, side: int, front: View | None = None) -> None:
         self.side = side
-        self._to_front = None if front is None or front is view else _rigid_fit(view, front)
-        self._mesh = HeadMesh(view, _standing(view, self._to_front))
+        self._to_front = None if front is None or front is view else head_fit(view, front)
+        still = None if self._to_front is None else standing(view, self._to_front)
+        self._mesh = HeadMesh(view, still)
         self._raster = MeshRaster(self._mesh.triangles)
         texture = resized(view.texture, side)
         self._layers: list[OpeningLayer] = [*eye_layers(view, texture), InnerMouth(view, side)]
@@ -173,21 +174,6 @@ def _paint(person: U8, motion: Motion, layer: OpeningLayer, box: Box, share: flo
 def _remapped(texture: U8, columns: F32, rows: F32) -> U8:
     moved = cv2.remap(texture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)
-
-
-def _rigid_fit(view: View, front: View) -> Similarity:
-    """From the head of one view to that of another, whatever faces they make."""
-    one, other = (without_expression(each.landmarks, each.blendshapes) for each in (view, front))
-    return fit_similarity(one, other, face_model().rigid)
-
-
-def _standing(view: View, to_front: Similarity | None) -> F32 | None:
-    """(2, 3), crop units: where what stands still in a view lies in the front's crop; None: as it is."""
-    if to_front is None:
-        return None
-    middle = view.landmarks[list(OVAL)].mean(axis=0)
-    shift = to_front(middle[None])[0, :2] - to_front.scale * middle[:2]
-    return np.column_stack([to_front.scale * np.eye(2), shift]).astype(np.float32)
 
 
 def _shrunk(drawn: F32, width: int, height: int) -> F32:

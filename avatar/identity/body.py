@@ -1,0 +1,73 @@
+"""Gives a further view the body of the front: shoulders and clothes must not change with the face."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from avatar.records import F32, U8, View
+from avatar.tools.facemesh import CHIN, face_height
+from avatar.tools.geometry import smoothstep
+from avatar.tools.standing import head_fit, standing
+
+NECK_START, NECK_END = 0.04, 0.32
+"""How far below the chin the view ends and the front begins, by and by [face heights]."""
+CUT = 0.03
+"""So near to the border of its picture a view ends as well [crop units]: what lies beyond was made up."""
+
+Inside = tuple[float, float, float, float]
+"""Left, top, right and bottom of the part of a crop that its picture shows, crop units."""
+
+
+def on_front_body(view: View, inside: Inside, front: View, front_inside: Inside) -> View:
+    """`view` with everything below the neck from `front`, placed as the warp places what stands still.
+
+    What the view's picture does not show is taken from the front, too; and nothing is that the front's does
+    not show.
+    """
+    side = view.texture.shape[0]
+    still = standing(view, head_fit(view, front))
+    own = _own(view, inside, front, front_inside, still)
+    texture = _mixed(view.texture, _placed(front.texture, still, side), own)
+    alpha = _mixed(view.alpha, _placed(front.alpha, still, side), own)
+    head = _mixed(view.head, _placed(front.head, still, side), own)
+    return replace(view, texture=texture, alpha=alpha, head=np.minimum(head, alpha))
+
+
+def _own(view: View, inside: Inside, front: View, front_inside: Inside, still: F32) -> F32:
+    """(S, S), 1 where the view keeps what it has."""
+    side, height = view.texture.shape[0], face_height(view.landmarks)
+    at = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / side
+    front_chin = (front.landmarks[CHIN, 1] - still[1, 2]) / still[1, 1]
+    below = (at - max(view.landmarks[CHIN, 1], front_chin)) / height
+    upper = 1 - smoothstep((below - NECK_START) / (NECK_END - NECK_START))
+    # The crop's own border is no end for the view; for the front it is: nothing is known beyond.
+    edges = [edge if 0 < edge < 1 else (-1.0, -1.0, 2.0, 2.0)[i] for i, edge in enumerate(inside)]
+    shown = np.outer(_within(at, edges[1], edges[3]), _within(at, edges[0], edges[2]))
+    across, down = (still[axis, axis] * at + still[axis, 2] for axis in (0, 1))
+    left, top, right, bottom = front_inside
+    front_shown = np.outer(_within(down, top, bottom), _within(across, left, right))
+    return np.asarray(1 - front_shown * (1 - shown * upper[:, None]), np.float32)
+
+
+def _within(at: F32, low: float, high: float) -> F32:
+    """1 between `low` and `high`, falling to 0 towards them."""
+    return smoothstep(np.minimum(at - np.float32(low), np.float32(high) - at) / CUT)
+
+
+def _placed(layer: U8, still: F32, side: int) -> U8:
+    """A layer of the front in the crop of the view, `side` pixels."""
+    scale = layer.shape[0] / side
+    turn = still[:, :2] * np.float32(scale)
+    # Pixel i of the view lies at (i + 0.5) / side of its crop.
+    shift = still[:, 2] * layer.shape[0] + turn.sum(axis=1) * np.float32(0.5) - np.float32(0.5)
+    matrix = np.column_stack([turn, shift]).astype(np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(layer, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
+
+
+def _mixed(view: U8, front: U8, own: F32) -> U8:
+    return np.asarray(cv2.blendLinear(view, front, own, 1 - own), np.uint8)
