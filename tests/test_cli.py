@@ -23,7 +23,9 @@ from avatar.errors import AvatarError, OutputError
 from avatar.tools import placement
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("enroll", "run", "animate", "record-motion", "demo", "doctor", "cameras", "fetch-models")
+COMMANDS = (
+    "enroll", "run", "animate", "record-motion", "demo", "doctor", "cameras", "fetch-models", "train"
+)  # fmt: skip
 
 Capture = pytest.CaptureFixture[str]
 
@@ -91,6 +93,9 @@ def test_every_command_that_we_show_can_be_read() -> None:
         ("enroll", "PICTURE"),
         ("enroll a.jpg --face 0", "'0' is not between 1 and 99"),
         ("enroll a.jpg --face two", "'two' is not a whole number"),
+        ("run a.jpg --generator sketch", "invalid choice: 'sketch'"),
+        ("train --out run", "--data"),
+        ("train --data clips --out run --preset huge", "invalid choice: 'huge'"),
         ("run a.jpg --size 1280", "'1280' is not a size; write it as 1280x720"),
         ("run a.jpg --size 1281x720", "even numbers"),
         ("run a.jpg --size 10x10", "from 64 to 4096"),
