@@ -23,8 +23,8 @@ EXAMPLES = """\
   torchrun --nproc-per-node 2 -m avatar train --data clips --out run
   avatar run photo.jpg --weights run/live.safetensors      try what it learnt
 
-clips: FOLDER/anna-1.mp4, FOLDER/anna-2.mp4, FOLDER/ben-1.mp4 (up to the first '-' is who), or a folder for
-each person, as VoxCeleb2 has them.
+clips: DIR/anna-1.mp4, DIR/anna-2.mp4, DIR/ben-1.mp4 (up to the first '-' is who), or a folder
+for each person, as VoxCeleb2 has them.
 """
 
 
