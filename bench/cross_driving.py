@@ -77,8 +77,9 @@ def open_portraits(folder: Path, judges: Judges) -> tuple[list[Portrait], dict[s
 
 def _portrait(path: Path, judges: Judges) -> Portrait:
     picture = read_picture(path)
-    faces = judges.search(picture)[:1]
-    identity = enroll(picture, name=path.name, find=lambda _: faces, segment=judges.segment)
+    identity = enroll(
+        picture, name=path.name, find=lambda rgb: judges.search(rgb)[:1], segment=judges.segment
+    )
     window = Window(identity)
     shown = window.of_picture(identity.picture)
     found = first(judges.find(shown))

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from avatar.capture import VideoFile
-from avatar.errors import NoFaceError, PictureError
+from avatar.errors import NoFaceError
 from avatar.identity import cut_out, take_apart, to_crop
-from avatar.identity.enroll import CROP_FACES, enroll
+from avatar.identity.enroll import CROP_FACES, enroll_face
+from avatar.identity.views import with_view
 from avatar.offline import track_clip
 from avatar.records import F32, U8, Crop, Face, Frame, Identity, Motion, Observation, Portrait, Warped
 from avatar.retarget import OwnMotion
@@ -207,14 +208,13 @@ def play(driver: Driver, segment: Segment, methods: Mapping[str, Open]) -> Playe
     frames = _frames(driver.clip, {*choice.sources, *choice.moments, *choice.neighbours.values()})
     # The front is the first frame that shows a face, so it comes before all others that are wanted.
     _, picture = next(frames)
-    identity = _enrolled(picture, driver, segment)
+    identity = enroll_face(picture, driver.face(choice.sources[0]), name=driver.clip.name, segment=segment)
     window = Window(identity)
     source = window.of_picture(picture)
     real = {}
     for number, rgb in frames:
         if number in choice.sources:
-            view = take_apart(rgb, driver.face(number), segment=segment).view
-            identity = replace(identity, views=(*identity.views, view))
+            identity = with_view(identity, take_apart(rgb, driver.face(number), segment=segment))
         else:
             real[number] = window.of_picture(rgb)
     opened = {name: open_it(identity) for name, open_it in methods.items()}
@@ -232,14 +232,6 @@ def play(driver: Driver, segment: Segment, methods: Mapping[str, Open]) -> Playe
         real=Shots.of(real, choice),
         made={name: Shots.of(pictures, choice) for name, pictures in made.items()},
     )
-
-
-def _enrolled(picture: U8, driver: Driver, segment: Segment) -> Identity:
-    face = driver.face(driver.choice.sources[0])
-    identity = enroll(picture, name=driver.clip.name, find=lambda _: [face], segment=segment)
-    if identity.picture.shape != picture.shape:
-        raise PictureError(f"{driver.clip.name}: the frames are too large")
-    return identity
 
 
 def _moved(
