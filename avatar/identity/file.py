@@ -6,8 +6,9 @@ there is one, as a JSON list of its preset and the SHA-256 of its weights.
 Tensors: those of the front by their plain names, those of further views as `texture.1` and so on, those of
 the conditioning as `conditioning.NAME`. Pictures are PNG, so without loss, but for the textures of further
 views: JPEG of quality 95, colours at full resolution. They mostly come of clips, which are packed like that
-themselves, and take a quarter of the room. Numbers are float32; a conditioning may be float16, and is read
-as float32. Version 1 had one view and no conditioning.
+themselves; it takes 22 % of the bytes and changes pixels by 0.7 levels in the mean (4 people, 27 views), so
+that 8 views are 1 to 2 MB. Numbers are float32; a conditioning may be float16, and is read as float32.
+Version 1 had one view and no conditioning.
 
 What is read is checked as if an enemy had written it: such files are sent around.
 """

@@ -13,9 +13,10 @@ from avatar.tools.looks import looks
 
 MARGIN = 0.1
 """A view takes another's place only if it is nearer by this much [as `looks` counts]: trembling landmarks
-would flap between two views that are alike."""
+would flap between two views that are alike. On three clips not only the changes became fewer with it, but the
+pictures nearer to the truth; with half as much again they were farther from it."""
 FADE_NS = 100_000_000
-"""In this time a view goes over into the next."""
+"""In this time a view goes over into the next; in 60 or 160 ms it is no better."""
 JUMP_NS = 1_000_000_000
 """After so long without a frame, or when time goes back, the nearest view is taken at once."""
 
