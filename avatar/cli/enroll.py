@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from avatar.cli import portrait
 from avatar.cli.arguments import add_face, check_output, new_parser, whole_number_in
+from avatar.cli.finetune import tuned
 from avatar.cli.progress import ProgressLine
 from avatar.errors import AvatarError, OutputError
 
@@ -25,6 +26,7 @@ EXAMPLES = """\
   avatar enroll calm.jpg laughing.jpg left.jpg right.jpg -o me.avatar
   avatar enroll talk.mp4 -o me.avatar          10 to 30 seconds: talk, look about, laugh, blink
   avatar enroll talk.mp4 --shots 16 -o me.avatar
+  avatar enroll talk.mp4 --finetune -o me.avatar
   avatar enroll family.jpg --face 2 -o mum.avatar
 """
 DEFAULT_SHOTS, MOST_VIEWS = 8, 32
@@ -62,6 +64,12 @@ def add_parser(commands: Subparsers) -> None:
         help=f"how many frames of a clip to keep, up to {MOST_VIEWS}: more look better and take longer to "
         f"make (default: {DEFAULT_SHOTS})",
     )
+    parser.add_argument(
+        "--finetune",
+        action="store_true",
+        help="adapt the networks to this person as well, which takes minutes; 'avatar train finetune' does "
+        "it later and has more options",
+    )
     add_face(parser)
 
 
@@ -78,6 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
         identity = portrait.enroll_pictures(sources, face=arguments.face)
     else:
         identity, notes = _of_clip(clip, arguments.shots or DEFAULT_SHOTS)
+    if arguments.finetune:
+        identity, steps = tuned(identity)
+        notes.append(f"The networks were adapted to {identity.name} in {steps} steps.")
 
     from avatar.identity.file import save_identity
     from avatar.tools.facemesh import face_height

@@ -13,6 +13,7 @@ WORDS = {
     "draw": "Drawing: frame",
     "prepare": "Preparing: clip",
     "enroll": "Taking apart: frame",
+    "learn": "Learning the face: step",
 }
 
 

@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avatar.cli import finetune
 from avatar.cli.arguments import new_parser, number_in, whole_number_in
 from avatar.cli.progress import ProgressLine
 
@@ -22,6 +23,7 @@ EXAMPLES = """\
   avatar train --data clips --out fine --from run/live.safetensors --size 256
   torchrun --nproc-per-node 2 -m avatar train --data clips --out run
   avatar run photo.jpg --weights run/live.safetensors      try what it learnt
+  avatar train finetune me.avatar                          adapt the networks to one person
 
 clips: DIR/anna-1.mp4, DIR/anna-2.mp4, DIR/ben-1.mp4 (up to the first '-' is who), or a folder
 for each person, as VoxCeleb2 has them.
@@ -43,8 +45,10 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--preset", choices=PRESETS, default="live", help="which networks (default: %(default)s)"
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of clips")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    # Not `required`: with the subcommand they are not.
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of clips")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="folder of the run")
+    parser.set_defaults(refuse=parser.error)
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="folder of the prepared clips (default: RUN/cache)"
     )
@@ -75,10 +79,18 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--sheet-every", type=whole_number_in(1, 10**9), default=8_000, metavar="N", help="samples"
     )
+    instead = parser.add_subparsers(title="instead of a folder", metavar="COMMAND", prog=parser.prog)
+    finetune.add_parser(instead)
+    parser.usage = (
+        "%(prog)s --data DIR --out RUN [OPTION ...]\n       %(prog)s finetune FILE.avatar [OPTION ...]"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prepare the clips, train, and say where the networks are."""
+    if lacking := [f"--{name}" for name in ("data", "out") if getattr(arguments, name) is None]:
+        arguments.refuse(f"the following arguments are required: {', '.join(lacking)}")
+
     from avatar.train.loop import Rhythm
     from avatar.train.options import DEFAULTS
     from avatar.train.run import Places

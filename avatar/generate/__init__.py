@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from avatar.errors import ModelError
-from avatar.generate.conditioning import condition, psi_of
+from avatar.generate.conditioning import EMBEDDING, LAYERS, PSI, condition, networks_of, psi_of
 from avatar.generate.network_file import Trained, load_networks, save_networks
 from avatar.generate.network_generator import NetworkGenerator
 from avatar.generate.warp_generator import WarpGenerator
@@ -14,12 +14,16 @@ from avatar.records import Identity, Motion, Portrait, Warped
 from avatar.weights import manifest, resolve
 
 __all__ = [
+    "EMBEDDING",
+    "LAYERS",
+    "PSI",
     "Generator",
     "NetworkGenerator",
     "Trained",
     "WarpGenerator",
     "condition",
     "load_networks",
+    "networks_of",
     "open_generator",
     "open_networks",
     "psi_of",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from avatar.errors import IdentityFileError
 from avatar.generate.network_file import Trained
+from avatar.model.networks import Networks
 from avatar.records import Conditioning, Identity
 from avatar.tools.network_input import reference_picture
 
@@ -14,6 +18,8 @@ PSI = "psi"
 """(P,), the parameters of the styled layers (Zakharov et al. 2019, eq. 2)."""
 EMBEDDING = "embedding"
 """(E,), what `psi` was projected from."""
+LAYERS = "generator."
+"""Begins the names of the generator's layers that fine-tuning has changed for an identity."""
 
 
 def condition(identity: Identity, trained: Trained) -> Conditioning:
@@ -29,8 +35,41 @@ def condition(identity: Identity, trained: Trained) -> Conditioning:
 
 
 def psi_of(identity: Identity, trained: Trained) -> Tensor:
-    """(1, P): the stored parameters if they are of these networks, else worked out anew."""
-    stored = identity.conditioning
+    """(1, P): the stored parameters if they are of these networks, else worked out anew.
+
+    Raises:
+        IdentityFileError: as `networks_of`.
+    """
+    stored = _stored(identity, trained) or condition(identity, trained)
+    return torch.from_numpy(stored.tensors[PSI].astype(np.float32))[None]
+
+
+def networks_of(identity: Identity, trained: Trained) -> Networks:
+    """The networks that draw an identity: with layers of its own, if it was fine-tuned with these networks.
+
+    Raises:
+        IdentityFileError: what is stored says it is of these networks, and does not fit them.
+    """
+    stored = _stored(identity, trained)
+    own = {} if stored is None else {n: t for n, t in stored.tensors.items() if n.startswith(LAYERS)}
+    if not own:
+        return trained.networks
+    generator = copy.deepcopy(trained.networks.generator)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            generator.get_parameter(name.removeprefix(LAYERS)).copy_(torch.from_numpy(tensor))
+    return trained.networks.with_generator(generator)
+
+
+def _stored(identity: Identity, trained: Trained) -> Conditioning | None:
+    """What is stored, if it is of these networks."""
+    stored, networks = identity.conditioning, trained.networks
     if stored is None or (stored.preset, stored.weights_sha256) != (trained.preset.name, trained.sha256):
-        stored = condition(identity, trained)
-    return torch.from_numpy(stored.tensors[PSI].copy())[None]
+        return None
+    shapes = {PSI: networks.projection.bias.shape, EMBEDDING: (networks.projection.in_features,)}
+    shapes |= {LAYERS + name: each.shape for name, each in networks.generator.named_parameters()}
+    if PSI not in stored.tensors or any(shapes.get(n) != t.shape for n, t in stored.tensors.items()):
+        raise IdentityFileError(
+            f"what the avatar holds for the networks of the preset {stored.preset} does not fit them"
+        )
+    return stored

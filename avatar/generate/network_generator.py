@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avatar.generate.conditioning import psi_of
+from avatar.generate.conditioning import networks_of, psi_of
 from avatar.generate.network_file import Trained
 from avatar.model.generator import Drawn
 from avatar.records import F32, U8, Identity, Motion, Portrait, Warped
@@ -34,7 +34,7 @@ class NetworkGenerator:
     def __init__(self, identity: Identity, side: int, trained: Trained, *, bf16: bool = True) -> None:
         self._side = side
         self._plate = resized(identity.plate, side)
-        self._networks = trained.networks
+        self._networks = networks_of(identity, trained)
         self._style = trained.preset.style
         self._size = trained.preset.size
         self._psi = psi_of(identity, trained)

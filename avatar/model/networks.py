@@ -25,6 +25,12 @@ class Networks(nn.Module):
         nn.init.normal_(self.projection.weight, std=0.02)
         nn.init.zeros_(self.projection.bias)
 
+    def with_generator(self, generator: nn.Module) -> Networks:
+        """The same with another generator of that kind; all else is shared."""
+        other = Networks(self.embedder, self.projection.in_features, generator)
+        other.projection = self.projection
+        return other.train(self.training)
+
     def embed(self, references: Tensor, valid: Tensor) -> Tensor:
         """(B, E) of references (B, K, 4 + D, r, r), 0..1, and their validity (B, K)."""
         embedding: Tensor = self.embedder(references, valid)

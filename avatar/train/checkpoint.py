@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from avatar.errors import AvatarError
+from avatar.model.presets import Preset
 from avatar.tools.tensor_file import replace_file
-from avatar.train.networks import TrainedTogether
+from avatar.train.networks import TrainedTogether, critics_of
 
 FORMAT = "livehead-training"
 
@@ -38,11 +39,7 @@ def load_checkpoint(path: Path, nets: TrainedTogether, optimizers: dict[str, Opt
         AvatarError: it is no checkpoint, or one of other networks.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise AvatarError(f"{path}: is not a checkpoint of a training run")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+        samples, tensors = _read(path)
         for name, module in _modules(nets).items():
             module.load_state_dict(_below(tensors, name))
         for name, optimizer in optimizers.items():
@@ -50,7 +47,41 @@ def load_checkpoint(path: Path, nets: TrainedTogether, optimizers: dict[str, Opt
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise AvatarError(f"{path}: cannot go on from this checkpoint ({reason})") from None
-    return int(header["samples"])
+    return samples
+
+
+def load_critics(path: Path, preset: Preset, embedding: Tensor) -> nn.ModuleDict:
+    """The critics of a run, for somebody who was not in it.
+
+    Args:
+        path: the checkpoint.
+        preset: of the run.
+        embedding: (E,) of that person: his column of the critic that judges the window (Zakharov et al. 2019,
+            sec. 3.3). That of mouth and eyes has columns of its own, and gets their mean.
+
+    Raises:
+        AvatarError: it is no checkpoint, or one of other networks.
+    """
+    critics = critics_of(preset, 1)
+    try:
+        tensors = _below(_read(path)[1], "critics")
+        for name in critics:
+            column = f"{name}.projection.columns.weight"
+            tensors[column] = embedding[None] if name == "whole" else tensors[column].mean(0, keepdim=True)
+        critics.load_state_dict(tensors)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise AvatarError(f"{path}: has no critics of the preset {preset.name} ({reason})") from None
+    return critics
+
+
+def _read(path: Path) -> tuple[int, dict[str, Tensor]]:
+    """The samples seen, and all tensors."""
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        if header.get("format") != FORMAT:
+            raise AvatarError(f"{path}: is not a checkpoint of a training run")
+        return int(header["samples"]), {key: file.get_tensor(key) for key in file.keys()}
 
 
 def _modules(nets: TrainedTogether) -> dict[str, torch.nn.Module]:

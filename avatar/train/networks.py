@@ -12,6 +12,14 @@ from avatar.model.networks import Networks
 from avatar.model.presets import Preset
 
 
+def critics_of(preset: Preset, clips: int) -> nn.ModuleDict:
+    """Fresh critics for so many clips, see `TrainedTogether`."""
+    critics = nn.ModuleDict({"whole": preset.discriminator(clips)})
+    if preset.parts is not None:
+        critics["parts"] = preset.parts(clips)
+    return critics
+
+
 @dataclass(slots=True)
 class TrainedTogether:
     """All that a run trains."""
@@ -25,10 +33,7 @@ class TrainedTogether:
     @staticmethod
     def build(preset: Preset, clips: int) -> TrainedTogether:
         """Fresh ones for so many clips."""
-        networks = preset.networks()
-        critics = nn.ModuleDict({"whole": preset.discriminator(clips)})
-        if preset.parts is not None:
-            critics["parts"] = preset.parts(clips)
+        networks, critics = preset.networks(), critics_of(preset, clips)
         return TrainedTogether(
             networks.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             copy.deepcopy(networks).requires_grad_(False).eval(),
