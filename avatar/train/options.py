@@ -43,10 +43,12 @@ class TrainOptions:
     flow: float = 0.02
     keep: float = 0.15
     """Weight of what is not the best warp's own pixels outside of mouth and eyes."""
-    adversarial: float = 0.1
+    adversarial: float = 0.05
     """Weight of each critic's scores,"""
-    matching: float = 4.0
-    """and of its feature maps."""
+    matching: float = 2.0
+    """and of its feature maps;"""
+    whole: float = 0.2
+    """both times this for the critic of the whole window."""
     match: float = 0.1
     """Weight of the distance of embedding and column (Zakharov et al. 2019, L_MCH)."""
     adversarial_from: int = 20_000
@@ -79,6 +81,7 @@ _PAPER = TrainOptions(
     keep=0.0,
     adversarial=1.0,
     matching=10.0,
+    whole=1.0,
     match=10.0,
     adversarial_from=0,
 )

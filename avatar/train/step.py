@@ -127,12 +127,14 @@ def _critic_terms(
         real = _verdicts(nets, batch, batch.target)
     columns: Tensor = nets.critics["whole"].projection.columns(batch.clip)  # type: ignore[operator, union-attr]
     nets.critics.requires_grad_(True)
-    pairs = list(zip(seen, real, strict=True))
+    scores, features = shown.new_zeros(()), shown.new_zeros(())
+    for name, one, other in zip(nets.critics, seen, real, strict=True):
+        share = options.whole if name == "whole" else 1.0
+        scores = scores + share * (one.score.mean() + one.patches.mean())
+        features = features + share * losses.feature_distance(one.features, other.features)
     return {
-        "adversarial": -options.adversarial
-        * sum((a.score.mean() + a.patches.mean() for a in seen), start=torch.zeros(())),
-        "matching": options.matching
-        * torch.stack([losses.feature_distance(a.features, b.features) for a, b in pairs]).sum(),
+        "adversarial": -options.adversarial * scores,
+        "matching": options.matching * features,
         "match": options.match * (embedding - columns).abs().mean(),
     }
 
