@@ -15,7 +15,8 @@ from avatar.tools.standing import head_fit, standing
 NECK_START, NECK_END = 0.04, 0.32
 """How far below the chin the view ends and the front begins, by and by [face heights]."""
 CUT = 0.03
-"""So near to the border of its picture a view ends as well [crop units]: what lies beyond was made up."""
+"""So near to the border of its picture the view ends, too, and as far beyond that of its own the front
+[crop units]."""
 
 Inside = tuple[float, float, float, float]
 """Left, top, right and bottom of the part of a crop that its picture shows, crop units."""
@@ -24,8 +25,8 @@ Inside = tuple[float, float, float, float]
 def on_front_body(view: View, inside: Inside, front: View, front_inside: Inside) -> View:
     """`view` with everything below the neck from `front`, placed as the warp places what stands still.
 
-    What the view's picture does not show is taken from the front, too; and nothing is that the front's does
-    not show.
+    Past the border of a picture its crop is made up. So what the view's picture does not show is taken from
+    the front, and the other way round; where neither knows, the head is the view's and the body the front's.
     """
     side = view.texture.shape[0]
     still = standing(view, head_fit(view, front))
@@ -43,18 +44,24 @@ def _own(view: View, inside: Inside, front: View, front_inside: Inside, still: F
     front_chin = (front.landmarks[CHIN, 1] - still[1, 2]) / still[1, 1]
     below = (at - max(view.landmarks[CHIN, 1], front_chin)) / height
     upper = 1 - smoothstep((below - NECK_START) / (NECK_END - NECK_START))
-    # The crop's own border is no end for the view; for the front it is: nothing is known beyond.
-    edges = [edge if 0 < edge < 1 else (-1.0, -1.0, 2.0, 2.0)[i] for i, edge in enumerate(inside)]
-    shown = np.outer(_within(at, edges[1], edges[3]), _within(at, edges[0], edges[2]))
+    left, top, right, bottom = inside
+    known = np.outer(_until(at, top, bottom, -CUT), _until(at, left, right, -CUT))
     across, down = (still[axis, axis] * at + still[axis, 2] for axis in (0, 1))
     left, top, right, bottom = front_inside
-    front_shown = np.outer(_within(down, top, bottom), _within(across, left, right))
-    return np.asarray(1 - front_shown * (1 - shown * upper[:, None]), np.float32)
+    above = _until(down, top, bottom, CUT)[:, None]
+    head = 1 - above * _until(across, left, right, CUT) * (1 - known)
+    body = (1 - above) * known  # beside its picture the front's body goes on well enough
+    return np.asarray(body + upper[:, None] * (head - body), np.float32)
 
 
-def _within(at: F32, low: float, high: float) -> F32:
-    """1 between `low` and `high`, falling to 0 towards them."""
-    return smoothstep(np.minimum(at - np.float32(low), np.float32(high) - at) / CUT)
+def _until(at: F32, low: float, high: float, room: float) -> F32:
+    """1 between `low` and `high`, 0 beyond: it falls within `room` outside of them, or inside if negative.
+
+    The border of the crop itself, 0 or 1, is none: there the picture goes on.
+    """
+    low, high = low if low > 0 else -1, high if high < 1 else 2
+    away = np.minimum(at - np.float32(low), np.float32(high) - at)
+    return smoothstep((away + max(room, 0)) / abs(room))
 
 
 def _placed(layer: U8, still: F32, side: int) -> U8:
