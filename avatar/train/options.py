@@ -47,7 +47,7 @@ class TrainOptions:
     """Weight of each critic's scores,"""
     matching: float = 2.0
     """and of its feature maps;"""
-    whole: float = 0.2
+    whole: float = 0.35
     """both times this for the critic of the whole window."""
     match: float = 0.1
     """Weight of the distance of embedding and column (Zakharov et al. 2019, L_MCH)."""
