@@ -49,7 +49,7 @@ def saved(networks: Networks, path: Path, preset: str = "tiny") -> Path:
 
 def keeping(networks: Networks) -> Networks:
     """Networks that say: keep every pixel of the best warp."""
-    networks.generator.mouth_bias.data.zero_()
+    networks.generator.get_parameter("mouth_bias").data.zero_()
     head(networks)[1][8 + 4 * 3 : 8 + 4 * 4] = 10.0  # four pixels of the logit for the best warp
     return networks
 
