@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avatar.composite import Compositor
 from avatar.errors import PictureError, SeveralFacesError
-from avatar.generate import WarpGenerator
+from avatar.generate import condition, open_generator, open_networks
 from avatar.identity.clip import choose_shots, enroll_shots, look_through
 from avatar.identity.enroll import enroll, take_single
 from avatar.identity.views import with_view
@@ -117,6 +117,15 @@ def _frames(source: Callable[[], Frame | None]) -> Iterator[Frame]:
         yield frame
 
 
+def with_conditioning(identity: Identity, preset: str = "live", weights: Path | None = None) -> Identity:
+    """The identity with what the networks of a preset need of it, worked out once.
+
+    Raises:
+        ModelError: as `generate.open_networks`.
+    """
+    return replace(identity, conditioning=condition(identity, open_networks(preset, weights)))
+
+
 class Renderer:
     """Motions of one identity to finished frames: warp, generate, composite.
 
@@ -126,6 +135,8 @@ class Renderer:
             it has on the canvas; None for what the picture itself has.
         size: (width, height) of the canvas; None for the picture's own.
         mode: how the picture is fitted to the canvas, see `composite.Compositor`.
+        generator: what draws, see `generate.open_generator`.
+        weights: a file of networks instead of those that come with the program.
         times: collects the time of each stage.
     """
 
@@ -136,6 +147,8 @@ class Renderer:
         head_size: int | None = 512,
         size: tuple[int, int] | None = None,
         mode: Mode = "extend",
+        generator: str = "live",
+        weights: Path | None = None,
         times: StageTimes | None = None,
     ) -> None:
         self.times = times
@@ -147,7 +160,7 @@ class Renderer:
         )
         side = min(side, CROP_MAX)
         self._warp = Warper(identity, side)
-        self._generate = WarpGenerator(identity, side)
+        self._generate = open_generator(generator, identity, side, weights=weights)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -89,6 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.finetune:
         identity, steps = tuned(identity)
         notes.append(f"The networks were adapted to {identity.name} in {steps} steps.")
+    else:
+        from avatar.pipeline import with_conditioning
+
+        identity = with_conditioning(identity)
 
     from avatar.identity.file import save_identity
     from avatar.tools.facemesh import face_height
