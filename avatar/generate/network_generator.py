@@ -19,6 +19,10 @@ from avatar.tools.window import head_window, in_pixels
 
 RIM = 0.06
 """Towards the edge of its window the network's answer fades into the bare warp, in sides of the window."""
+DOUBT = 0.03
+"""Changes of the matte that are smaller than this are not made: a wall is to stand still,"""
+NEAR = 0.03
+"""and nobody appears on it farther than this from the person, in sides of the window."""
 
 
 class NetworkGenerator:
@@ -40,6 +44,7 @@ class NetworkGenerator:
         self._psi = psi_of(identity, trained)
         self._bf16 = bf16
         self._faded = _faded(self._size)
+        self._near = np.ones((2 * round(NEAR * self._size) + 1,) * 2, np.uint8)
 
     def __call__(self, warped: Warped, motion: Motion) -> Portrait:
         """Finish one portrait."""
@@ -78,7 +83,10 @@ class NetworkGenerator:
         )
         box.of(person)[:] = cv2.add(moved, base, dtype=cv2.CV_8U)
         # The warp's own matte at its full resolution, changed as the network changed what it was shown of it.
-        added = _in_crop((_map(drawn.alpha) - shown) * (255 * faded), to_window, box)
+        added = _map(drawn.alpha) - shown
+        added -= np.clip(added, -DOUBT, DOUBT)
+        added = np.minimum(added, cv2.dilate(shown, self._near))
+        added = _in_crop(added * (255 * faded), to_window, box)
         box.of(alpha)[:] = cv2.add(box.of(alpha), added, dtype=cv2.CV_8U)
 
     def _shifted(self, person: U8, drawn: Drawn, window: F32, box: Box) -> U8:
