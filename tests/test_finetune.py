@@ -37,6 +37,7 @@ from avatar.train.loop import CHECKPOINT, train
 from avatar.train.losses import pyramid_l1
 from avatar.train.options import DEFAULTS
 from avatar.train.own_views import OwnViews, mirrored, moved_away
+from avatar.train.processes import Processes
 from avatar.train.step import Judges
 from avatar.warp import ViewWarper
 
@@ -277,7 +278,18 @@ def test_critics_of_a_run_take_part(
 ) -> None:
     options = replace(DEFAULTS["tiny"], bf16=False)
     files = write_caches(tmp_path)
-    train(tmp_path, files, [], options, samples=4, judges=Judges(), say=lambda line: None, workers=0)
+    alone = Processes()
+    train(
+        tmp_path,
+        files,
+        [],
+        options,
+        samples=4,
+        judges=Judges(),
+        processes=alone,
+        say=lambda line: None,
+        workers=0,
+    )
     checkpoint = tmp_path / CHECKPOINT
     embedding = torch.from_numpy(condition(several, trained).tensors["embedding"])
     critics = load_critics(checkpoint, PRESETS["tiny"], embedding)

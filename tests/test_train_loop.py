@@ -25,6 +25,7 @@ from avatar.train.data.samples import SampleOptions
 from avatar.train.loop import CHECKPOINT, METRICS, Rhythm, train
 from avatar.train.networks import TrainedTogether
 from avatar.train.options import DEFAULTS, TrainOptions, load_options
+from avatar.train.processes import Processes
 from avatar.train.run import begin_with, hold_back
 from avatar.train.step import Judges, critic_losses, generator_losses, make
 
@@ -50,6 +51,7 @@ def trained(
         options,
         samples=steps * options.batch,
         judges=Judges(),
+        processes=Processes(),
         rhythm=Rhythm(log=log, checkpoint=NEVER, sheet=NEVER),
         say=lambda line: None,
         workers=0,

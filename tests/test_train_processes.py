@@ -16,6 +16,7 @@ from made_caches import write_caches
 from safetensors.torch import load_file, save_file
 from torch.multiprocessing.spawn import spawn
 
+from avatar.errors import AvatarError
 from avatar.train.data.batches import Batch, batches
 from avatar.train.loop import CHECKPOINT, METRICS, Rhythm, train
 from avatar.train.options import DEFAULTS
@@ -39,19 +40,28 @@ def work(rank: int, port: int, folder: Path, files: list[Path]) -> None:
             yield batch
 
     pytest.MonkeyPatch().setattr("avatar.train.loop.batches", noted)
-    nets = train(
-        folder / "run",
-        files,
-        [],
-        OPTIONS,
-        samples=2 * OPTIONS.batch * STEPS,
-        judges=Judges(),
-        rhythm=Rhythm(log=1),
-        say=lambda line: None,
-        workers=0,
-    )
+    with Processes() as processes:
+        torch.manual_seed(rank)
+        drawn = torch.rand(3)
+        processes.share([drawn])
+        processes.agree(7, "sevens")
+        with pytest.raises(AvatarError, match=r"different ranks \[0, 1\]"):
+            processes.agree(rank, "ranks")
+        nets = train(
+            folder / "run",
+            files,
+            [],
+            OPTIONS,
+            samples=2 * OPTIONS.batch * STEPS,
+            judges=Judges(),
+            processes=processes,
+            rhythm=Rhythm(log=1),
+            say=lambda line: None,
+            workers=0,
+        )
     parts = {"networks": nets.networks, "average": nets.average, "critics": nets.critics}
     state = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
+    state["drawn"] = drawn
     save_file(
         {key: value.contiguous().clone() for key, value in state.items()}, folder / f"{rank}.safetensors"
     )
@@ -85,6 +95,10 @@ def test_one_alone_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = torch.nn.Linear(2, 1)
     layer(torch.ones(1, 2)).sum().backward()
     alone.average_gradients(layer.parameters())
+    kept = layer.weight.detach().clone()
     alone.share(layer.parameters())
+    alone.agree(1, "checkpoints")
+    alone.wait()
+    assert torch.equal(layer.weight, kept)
     assert layer.weight.grad is not None and layer.weight.grad.tolist() == [[1, 1]]
     alone.close()

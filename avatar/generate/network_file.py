@@ -61,16 +61,32 @@ def load_networks(path: Path, preset: str) -> Trained:
     def parse(header: Header, tensors: Tensors) -> int:
         if header["preset"] != preset:
             raise ValueError(f"they are networks of the preset {header['preset']}, not {preset}")
-        networks.load_state_dict(_unpacked(tensors))
+        for name, tensor in tensors.items():
+            shape = tuple(wanted[name].shape) or (1,)  # a single number is stored as a list of one
+            if tensor.shape != shape:
+                raise ValueError(f"{name} is {tensor.shape}, not {shape}")
+        networks.load_state_dict({k: v.view_as(wanted[k]) for k, v in _unpacked(tensors).items()})
         return int(header["samples"])
 
+    sha256 = _sha256(path)
     samples = FORMAT.read(path, list(wanted), parse)
+    if sha256 != _sha256(path):
+        raise ModelError(f"{path}: was changed while it was read; try again")
     ready = networks.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Trained(kind, ready, hashlib.sha256(path.read_bytes()).hexdigest(), samples)
+    return Trained(kind, ready, sha256, samples)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _packed(value: torch.Tensor) -> F16:
-    return np.asarray(value.detach().to(torch.float16).numpy(), np.float16)
+    return np.asarray(value.detach().cpu().to(torch.float16).numpy(), np.float16)
 
 
 def _unpacked(tensors: Mapping[str, F16]) -> dict[str, torch.Tensor]:

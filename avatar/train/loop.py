@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from avatar.errors import AvatarError
+from avatar.model.precision import bf16_is_fast
 from avatar.model.presets import PRESETS
-from avatar.train.checkpoint import load_checkpoint, save_checkpoint
+from avatar.train.checkpoint import digest_of, load_checkpoint, save_checkpoint
 from avatar.train.data.batches import batches
 from avatar.train.data.samples import SampleOptions
 from avatar.train.networks import TrainedTogether
 from avatar.train.options import TrainOptions
 from avatar.train.processes import Processes
-from avatar.train.report import Meter, append_line, held_back_batches, look
+from avatar.train.report import Meter, append_line, cut_lines, held_back_batches, look
 from avatar.train.step import Judges, critic_losses, generator_losses, make
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -46,6 +48,7 @@ def train(
     *,
     samples: int,
     judges: Judges,
+    processes: Processes,
     begin: Callable[[TrainedTogether], None] | None = None,
     keep: Callable[[TrainedTogether, int], None] | None = None,
     rhythm: Rhythm | None = None,
@@ -54,32 +57,42 @@ def train(
 ) -> TrainedTogether:
     """Train until `samples` samples have been seen, going on from the checkpoint in `run` if there is one.
 
+    Raises:
+        AvatarError: the checkpoint is of other clips or networks, or the losses are no numbers any more.
+
     Args:
         run: folder for checkpoints, figures and contact sheets.
         files: cached clips to learn from.
         held_back: cached clips of other people, to look at.
         options: the numbers.
         samples: when to stop.
-        judges: networks that others have trained.
+        judges: networks that others have trained, on the processes' device.
+        processes: this one and those it trains with.
         begin: prepares fresh networks, for instance with published weights; not if there is a checkpoint.
         keep: puts the networks away for use, after so many samples; called with every checkpoint.
         rhythm: how often to log, save and look.
         say: takes one line about how it goes.
         workers: processes that make samples.
     """
-    rhythm, processes, preset = rhythm or Rhythm(), Processes(), PRESETS[options.preset]
+    rhythm, preset, device = rhythm or Rhythm(), PRESETS[options.preset], processes.device
+    options = replace(options, bf16=options.bf16 and bf16_is_fast(device.type))
+    clips = digest_of(files)
     torch.manual_seed(options.seed)
-    nets = TrainedTogether.build(preset, len(files))
+    nets = TrainedTogether.build(preset, len(files)).to(device)
     adams: dict[str, Optimizer] = {
         "optimizer_g": Adam(nets.networks.parameters(), options.rate, options.betas),
         "optimizer_d": Adam(nets.critics.parameters(), options.rate_discriminator, options.betas),
     }
     seen = 0
     if (run / CHECKPOINT).is_file():
-        seen = load_checkpoint(run / CHECKPOINT, nets, adams)
+        seen = load_checkpoint(run / CHECKPOINT, nets, adams, clips)
         say(f"going on after {seen} samples")
     elif begin is not None:
         begin(nets)
+    processes.agree(seen, "checkpoints")
+    processes.share(nets.tensors())
+    if processes.first:
+        cut_lines(run / METRICS, seen)
     step = options.batch * processes.count
     sample = SampleOptions(options.size, options.views, preset.reference_size, preset.style)
     stream = batches(
@@ -91,7 +104,7 @@ def train(
         step=processes.count,
         workers=workers,
     )
-    looked_at = held_back_batches(held_back, sample) if processes.first else []
+    looked_at = [b.to(device) for b in held_back_batches(held_back, sample)] if processes.first else []
     meter = Meter()
 
     def go_down(name: str, loss: Tensor) -> None:
@@ -101,12 +114,14 @@ def train(
         adams[name].step()
 
     while seen < samples:
-        batch = next(stream)
+        batch = next(stream).to(device)
         made = make(nets, batch, bf16=options.bf16)
-        terms = generator_losses(
-            nets, batch, made, options, judges, with_critic=seen >= options.adversarial_from
-        )
-        go_down("optimizer_g", sum(terms.values(), start=torch.zeros(())))
+        with_critic = seen >= options.adversarial_from
+        terms = generator_losses(nets, batch, made, options, judges, with_critic=with_critic)
+        total = torch.stack([*terms.values()]).sum()
+        if not torch.isfinite(total):
+            raise AvatarError(f"after {seen} samples the losses are no numbers; the last checkpoint is kept")
+        go_down("optimizer_g", total)
         if seen >= options.adversarial_from // 2:
             for _ in range(options.critic_steps):
                 terms["critic"] = critic_losses(nets, batch, made.shown.detach(), bf16=options.bf16)
@@ -120,10 +135,9 @@ def train(
         if rhythm.due(rhythm.log, before, seen):
             say(append_line(run / METRICS, meter.line(seen)))
         if rhythm.due(rhythm.checkpoint, before, seen) or done:
-            save_checkpoint(run / CHECKPOINT, nets, adams, seen)
+            save_checkpoint(run / CHECKPOINT, nets, adams, seen, clips)
             if keep is not None:
                 keep(nets, seen)
         if looked_at and (rhythm.due(rhythm.sheet, before, seen) or done):
             say(json.dumps(look(nets, looked_at, run / f"sheet-{seen:07d}.png")))
-    processes.close()
     return nets

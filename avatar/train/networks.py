@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avatar.model.networks import Networks
 from avatar.model.presets import Preset
@@ -39,6 +40,17 @@ class TrainedTogether:
             copy.deepcopy(networks).requires_grad_(False).eval(),
             critics.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         )
+
+    def to(self, device: torch.device) -> TrainedTogether:
+        """Move all of them."""
+        for module in (self.networks, self.average, self.critics):
+            module.to(device)
+        return self
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every weight and buffer of all of them."""
+        for module in (self.networks, self.average, self.critics):
+            yield from module.state_dict().values()
 
     def follow(self, decay: float) -> None:
         """Move the average a step towards the networks."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError
+from avatar.tools.tensor_file import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class TrainOptions:
 
     def save(self, path: Path) -> None:
         """Write them as JSON."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+        replace_file(path, (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode())
 
 
 # Zakharov et al. 2019, sec. 4, as vincent-thevenin/Realistic-Neural-Talking-Head-Models (train.py) and

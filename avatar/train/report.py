@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from torch import Tensor
 
 from avatar.tools import clock
+from avatar.tools.tensor_file import replace_file
 from avatar.train import losses
 from avatar.train.data.batches import Batch, batches
 from avatar.train.data.samples import SampleOptions
@@ -31,21 +33,19 @@ class Meter:
         self._clear()
 
     def _clear(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._batches = 0
+        self._sums: dict[str, list[float]] = {}
         self._samples = 0
 
     def add(self, terms: dict[str, Tensor], batch: Batch, made: Made) -> None:
         """Take in one batch."""
         for name, value in {**{k: v.detach() for k, v in terms.items()}, **errors(batch, made)}.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
-        self._batches += 1
+            self._sums.setdefault(name, []).append(float(value))
         self._samples += len(batch.clip)
 
     def line(self, seen: int) -> dict[str, float]:
         """The means, the samples seen and samples a second; the next line begins anew."""
         now = clock.now_ns()
-        figures = {name: round(value / self._batches, 5) for name, value in self._sums.items()}
+        figures = {name: round(fmean(values), 5) for name, values in self._sums.items()}
         speed = self._samples / ((now - self._start_ns) / 1e9)
         self._start_ns = now
         self._clear()
@@ -94,3 +94,11 @@ def append_line(path: Path, figures: dict[str, float]) -> str:
     with path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     return line
+
+
+def cut_lines(path: Path, seen: int) -> None:
+    """Take the lines out of a file that lie after so many samples: they will be written again."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["samples"] <= seen]
+        replace_file(path, "".join(kept).encode())

@@ -17,6 +17,7 @@ from avatar.train.loop import CHECKPOINT, Rhythm, train
 from avatar.train.networks import TrainedTogether
 from avatar.train.options import TrainOptions, load_options
 from avatar.train.pretrained import load_identity, load_perceptual
+from avatar.train.processes import Processes
 from avatar.train.step import Judges
 
 OPTIONS = "options.json"
@@ -56,39 +57,58 @@ def run(
         AvatarError: no usable clips, options that differ from those the run began with, or a file that cannot
             be read or written.
     """
-    places.out.mkdir(parents=True, exist_ok=True)
-    _keep_options(places.out, options)
-    files, bad = prepare(
-        clips_of(places.data),
-        places.cache,
-        PrepareOptions(),
-        workers=workers or multiprocessing.cpu_count(),
-        progress=progress,
-    )
-    if bad:
+    with Processes() as processes:
+        if not processes.first:
+            say, progress = _silent, _silent
+        judges = Judges(
+            load_perceptual().to(processes.device),
+            load_identity().to(processes.device).embed if options.identity else None,
+        )
+        if processes.first:
+            places.out.mkdir(parents=True, exist_ok=True)
+            _keep_options(places.out, options)
+            _prepared(places, workers, say, progress)
+        processes.wait()
+        files = _prepared(places, 1, _silent, _silent)
+        learnt, held_back = hold_back(files, options.hold_back)
+        if not learnt:
+            raise AvatarError(f"{places.data}: there is no clip to learn from")
+        say(f"{len(learnt)} clips to learn from, {len(held_back)} to look at")
+        weights = places.weights
+        begin = None if weights is None else lambda nets: begin_with(nets, weights, options.preset)
+        target = places.out / f"{options.preset}.safetensors"
+        train(
+            places.out,
+            learnt,
+            held_back,
+            options,
+            samples=samples,
+            judges=judges,
+            processes=processes,
+            begin=begin,
+            rhythm=rhythm,
+            say=say,
+            keep=lambda nets, seen: save_networks(target, options.preset, nets.average, seen),
+        )
+    return target
+
+
+def _silent(*_: object) -> None:
+    """Say nothing: another process does."""
+
+
+def _prepared(
+    places: Places, workers: int | None, say: Callable[[str], None], progress: Progress
+) -> list[Path]:
+    """The cached clips, made if they are missing; what is wrong with bad ones is written down."""
+    workers = workers or multiprocessing.cpu_count()
+    clips = clips_of(places.data)
+    files, bad = prepare(clips, places.cache, PrepareOptions(), workers=workers, progress=progress)
+    if bad and say is not _silent:
         lines = [f"{name}\t{flaw}\n" for name, flaw in bad.items()]
         (places.out / BAD_CLIPS).write_text("".join(lines), encoding="utf-8")
         say(f"{len(bad)} clips are of no use: {places.out / BAD_CLIPS} says why")
-    learnt, held_back = hold_back(files, options.hold_back)
-    if not learnt:
-        raise AvatarError(f"{places.data}: there is no clip to learn from")
-    say(f"{len(learnt)} clips to learn from, {len(held_back)} to look at")
-    weights = places.weights
-    begin = None if weights is None else lambda nets: begin_with(nets, weights, options.preset)
-    target = places.out / f"{options.preset}.safetensors"
-    train(
-        places.out,
-        learnt,
-        held_back,
-        options,
-        samples=samples,
-        judges=Judges(load_perceptual(), load_identity().embed if options.identity else None),
-        begin=begin,
-        rhythm=rhythm,
-        say=say,
-        keep=lambda nets, seen: save_networks(target, options.preset, nets.average, seen),
-    )
-    return target
+    return files
 
 
 def _keep_options(out: Path, options: TrainOptions) -> None:

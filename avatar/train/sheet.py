@@ -40,5 +40,5 @@ def contact_sheet(path: Path, rows: Sequence[tuple[Batch, Tensor, Tensor, Tensor
 
 def _picture(tensor: Tensor) -> U8:
     return np.asarray(
-        (tensor.detach().clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).contiguous().numpy(), np.uint8
+        (tensor.detach().cpu().clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).contiguous().numpy(), np.uint8
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,14 @@ class Batch:
     """(B,) int64."""
     number: int = 0
     """Of its first sample."""
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        if self.target.device == device:
+            return self
+        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        moved = {name: x.to(device, non_blocking=True) for name, x in fields.items() if name != "number"}
+        return Batch(**moved, number=self.number)
 
 
 def collate(samples: Sequence[Sample], number: int = 0) -> Batch:
