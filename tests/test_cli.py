@@ -95,6 +95,7 @@ def test_every_command_that_we_show_can_be_read() -> None:
         ("enroll a.jpg --face two", "'two' is not a whole number"),
         ("run a.jpg --generator sketch", "invalid choice: 'sketch'"),
         ("train --out run", "--data"),
+        ("train --data clips --out run --size 100", "'100' is not a multiple of 16"),
         ("train --data clips --out run --preset huge", "invalid choice: 'huge'"),
         ("run a.jpg --size 1280", "'1280' is not a size; write it as 1280x720"),
         ("run a.jpg --size 1281x720", "even numbers"),

@@ -30,6 +30,14 @@ for each person, as VoxCeleb2 has them.
 """
 
 
+def window_side(text: str) -> int:
+    """A type for argparse: a side that the networks can halve four times."""
+    side = whole_number_in(64, 512)(text)
+    if side % 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a multiple of 16")
+    return side
+
+
 def add_parser(commands: Subparsers) -> None:
     """Describe the command to argparse."""
     parser = new_parser(
@@ -63,7 +71,7 @@ def add_parser(commands: Subparsers) -> None:
         help="stop after so many samples (default: %(default)s)",
     )
     numbers = parser.add_argument_group("numbers of the run (defaults: those of the preset)")
-    numbers.add_argument("--size", type=whole_number_in(64, 512), metavar="PX", help="side of the pictures")
+    numbers.add_argument("--size", type=window_side, metavar="PX", help="side of the pictures, in sixteens")
     numbers.add_argument("--batch", type=whole_number_in(1, 256), metavar="N", help="samples of one step")
     numbers.add_argument("--rate", type=number_in(1e-7, 1), metavar="R", help="learning rate")
     numbers.add_argument(

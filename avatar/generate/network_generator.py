@@ -10,6 +10,7 @@ from torch import Tensor
 from avatar.generate.conditioning import networks_of, psi_of
 from avatar.generate.network_file import Trained
 from avatar.model.generator import Drawn
+from avatar.model.precision import bf16_is_fast
 from avatar.records import F32, U8, Identity, Motion, Portrait, Warped
 from avatar.tools.drawing import draw_landmarks
 from avatar.tools.network_input import warp_slot
@@ -32,17 +33,17 @@ class NetworkGenerator:
         identity: who.
         side: side S of the portrait in pixels.
         trained: the networks.
-        bf16: work in bfloat16 where that is faster.
+        bf16: work in bfloat16; None: if the processor has instructions for it.
     """
 
-    def __init__(self, identity: Identity, side: int, trained: Trained, *, bf16: bool = True) -> None:
+    def __init__(self, identity: Identity, side: int, trained: Trained, *, bf16: bool | None = None) -> None:
         self._side = side
         self._plate = resized(identity.plate, side)
         self._networks = networks_of(identity, trained)
         self._style = trained.preset.style
         self._size = trained.preset.size
         self._psi = psi_of(identity, trained)
-        self._bf16 = bf16
+        self._bf16 = bf16_is_fast("cpu") if bf16 is None else bf16
         self._faded = _faded(self._size)
         self._near = np.ones((2 * round(NEAR * self._size) + 1,) * 2, np.uint8)
 

@@ -91,7 +91,7 @@ class ClipCache:
     numbers: NDArray[np.int32]
     """(N,), which frame of the clip it is."""
     sharpness: F32
-    """(N,), see `prepare.sharpness`."""
+    """(N,), see `tools.sharpness`."""
     sources: NDArray[np.int32]
     """(S,), which of the N frames are taken apart."""
     textures: PackedPictures

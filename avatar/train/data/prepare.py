@@ -12,21 +12,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 
 from avatar.capture import VideoFile
-from avatar.errors import AvatarError, VideoError
+from avatar.errors import PictureError, VideoError
 from avatar.identity import TakenApart, crop_around, cut_out, take_apart, to_crop
 from avatar.records import F32, U8, Crop, Face
-from avatar.tools.facemesh import EYES, MOUTH, OVAL, face_height, face_model
-from avatar.tools.geometry import fit_similarity, vector_from_rotation
-from avatar.tools.outlines import gap
+from avatar.tools.facemesh import face_height
+from avatar.tools.looks import looks
 from avatar.tools.scaling import resized
+from avatar.tools.sharpness import sharpness
 from avatar.track import FaceTracker, PersonSegmenter
 from avatar.train.data.clip_cache import ClipCache, PackedPictures, load_clip
 from avatar.train.data.layout import Clip
+
+MAKER = 2
+"""Of the code below; raised when it makes other things of the same clip."""
 
 Progress = Callable[[int, int, str], None]
 """Told how many clips are done, of how many, and a line about the last one."""
@@ -77,7 +81,7 @@ def prepare(
 
 def cache_file(cache: Path, clip: Clip) -> Path:
     """Where the cache keeps a clip."""
-    return cache / (clip.name.replace("/", "--") + ".clip")
+    return cache / (quote(clip.name, safe="") + ".clip")
 
 
 _Job = tuple[Clip, Path, PrepareOptions]
@@ -97,12 +101,15 @@ def _do(job: _Job) -> tuple[Clip, str | None]:
     clip, cache, options = job
     file = cache_file(cache, clip)
     try:
-        made_of = json.dumps({"bytes": clip.path.stat().st_size, **asdict(options)})
+        found = clip.path.stat()
+        made_of = json.dumps(
+            {"bytes": found.st_size, "changed": found.st_mtime_ns, "by": MAKER, **asdict(options)}
+        )
         try:
             load_clip(file, made_of)
         except VideoError:
             read_clip(clip, options).save(file, made_of)
-    except (AvatarError, OSError) as error:
+    except (VideoError, PictureError) as error:  # whatever else goes wrong is not the clip's fault
         return clip, str(error)
     return clip, None
 
@@ -152,7 +159,7 @@ def read_clip(clip: Clip, options: PrepareOptions) -> ClipCache:
         crops=np.array([(crop.left, crop.top, crop.side) for crop in crops], np.int32),
         numbers=np.array(kept, np.int32),
         sharpness=np.array(
-            [sharpness(f, marks) for f, marks in zip(frames, landmarks, strict=False)], np.float32
+            [sharpness(f, f.shape[0] * m) for f, m in zip(frames, landmarks, strict=False)], np.float32
         ),
         sources=np.array(sorted(wanted)[: len(apart)], np.int32),
         textures=PackedPictures.pack([one.view.texture for one in apart], ".png"),
@@ -196,20 +203,12 @@ def spread(faces: Sequence[Face], count: int) -> set[int]:
     """Which faces to take apart: half evenly over time, then always the one most unlike all before."""
     count = min(count, len(faces))
     taken = [round(i * (len(faces) - 1) / max(count // 2 - 1, 1)) for i in range(max(count // 2, 1))]
-    features = np.stack([looks(face) for face in faces])
+    features = np.stack([looks(face.landmarks) for face in faces])
     while len(set(taken)) < count:
         far = np.linalg.norm(features[:, None] - features[taken], axis=2).min(axis=1)
         far[taken] = -1
         taken.append(int(far.argmax()))
     return set(taken)
-
-
-def looks(face: Face) -> F32:
-    """(6,): turn of the head [rad], opening of mouth and eyes, weighted to be of like size."""
-    model = face_model()
-    turn = vector_from_rotation(fit_similarity(model.mean, face.landmarks, model.rigid).rotation)
-    eyes = [2 * gap(face.landmarks, eye) for eye in EYES]
-    return np.array([*turn, gap(face.landmarks, MOUTH), *eyes], np.float32)
 
 
 def soft_matte(frame: U8, person: F32) -> U8:
@@ -222,20 +221,6 @@ def soft_matte(frame: U8, person: F32) -> U8:
     rough = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
     fine = cv2.ximgproc.guidedFilter(small, rough, max(2, side // 40), (0.02 * 255) ** 2)
     return np.asarray(np.clip(fine * 255 + 0.5, 0, 255), np.uint8)
-
-
-def sharpness(frame: U8, landmarks: F32) -> float:
-    """Mean gradient of the face, grey levels (0..255) per pixel, with the face at 128 px."""
-    side = frame.shape[0]
-    face = landmarks[list(OVAL), :2] * side
-    low, high = np.clip(face.min(axis=0), 0, side - 2), np.clip(face.max(axis=0), 2, side)
-    part = frame[int(low[1]) : int(high[1]) + 1, int(low[0]) : int(high[0]) + 1]
-    scale = 128 / part.shape[0]
-    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-    size = (max(2, round(part.shape[1] * scale)), 128)
-    grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    across, down = (cv2.Sobel(grey, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-    return float(np.hypot(across, down).mean())
 
 
 def _shrunk(picture: U8, side: int) -> U8:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avatar.errors import VideoError
 from avatar.records import F32, U8, View
 from avatar.retarget import OwnMotion
 from avatar.tools.drawing import Style, draw_landmarks
@@ -35,6 +36,10 @@ FAR_MOUTH = 0.12
 """Source and target differ at least this much in mouth opening (gap over width), or else"""
 FAR_SHARE = 0.15
 """... lie this part of the clip apart."""
+TRIES = 1000
+"""Draws without a usable pair after which the clips are given up."""
+WARPERS_MAX = 2000
+"""So many sources are kept ready in a process, 1.5 MB each; the one that was not used for longest goes."""
 RARE_SHARE = 0.3
 """So many targets are moments that are rare in talk: lids shut, or the mouth as open as it seldom is."""
 SHUT_LIDS, WIDE_MOUTH = 0.55, 90
@@ -88,8 +93,6 @@ class PersonClip:
         self.cache: ClipCache = load_clip(path)
         self.number = number
         self._options = options
-        self._side = 2 * round(options.size * CROP_FACES / HEAD_FACES / 2)
-        self._warpers: dict[int, ViewWarper] = {}
         self._motions: dict[int, OwnMotion] = {}
         self._references: dict[int, U8] = {}
         crops = self.cache.crops.astype(np.float32)
@@ -131,12 +134,6 @@ class PersonClip:
     def view(self, source: int) -> View:
         """One picture of the person, taken apart."""
         return self.cache.view(source)
-
-    def warper(self, source: int) -> ViewWarper:
-        """That moves a source, made once."""
-        if source not in self._warpers:
-            self._warpers[source] = ViewWarper(self.view(source), self._side)
-        return self._warpers[source]
 
     def motion(self, source: int) -> OwnMotion:
         """The person driving that source."""
@@ -184,6 +181,8 @@ class Samples:
         self.options = options
         self.clips = [PersonClip(path, number, options) for number, path in enumerate(files)]
         self._seed = seed
+        self._side = 2 * round(options.size * CROP_FACES / HEAD_FACES / 2)
+        self._warper = lru_cache(maxsize=WARPERS_MAX)(self._new_warper)
         people: dict[str, list[PersonClip]] = {}
         for clip in self.clips:
             people.setdefault(clip.cache.person, []).append(clip)
@@ -193,13 +192,17 @@ class Samples:
 
     def __getitem__(self, number: int) -> Sample:
         random = np.random.default_rng([self._seed, number])
-        while True:
+        for _ in range(TRIES):
             clips = self._people[random.choice(len(self._people), p=self._share)]
             weights = np.array([clip.worth * len(clip.cache) for clip in clips])
             clip = clips[random.choice(len(clips), p=weights / weights.sum())]
             sources, target = self._pair(clip, random)
             if sources:
                 return self.make(clip, sources, target, random if self.options.augment else None)
+        raise VideoError("the clips have no two moments that differ and lie in one place: add others")
+
+    def _new_warper(self, clip: int, source: int) -> ViewWarper:
+        return ViewWarper(self.clips[clip].view(source), self._side)
 
     def _pair(self, clip: PersonClip, random: np.random.Generator) -> tuple[list[int], int]:
         """The sources, and a target that is not one of them; no sources if that target has none."""
@@ -255,7 +258,7 @@ class Samples:
         if shift is not None:
             landmarks = landmarks + shift * face_height(landmarks)
         motion = clip.motion(source)(landmarks)
-        warped = clip.warper(source)(motion)
+        warped = self._warper(clip.number, source)(motion)
         drawing = draw_landmarks(motion.landmarks, window, options.size, options.style)
         return warp_slot(warped, window, options.size), drawing
 
