@@ -159,8 +159,8 @@ class Renderer:
             else round(head_size * crop_faces(identity) / HEAD_FACES)
         )
         side = min(side, CROP_MAX)
-        self._warp = Warper(identity, side)
         self._generate = open_generator(generator, identity, side, weights=weights)
+        self._warp = Warper(identity, side, with_other=self._generate.looks_at_other)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,16 +23,14 @@ from typing import Any
 
 from avatar.cli import arguments as shared
 from avatar.errors import AvatarError, ModelError
-from avatar.generate import open_generator
+from avatar.generate import NetworkGenerator, open_generator, open_networks
 from avatar.records import U8
 from avatar.tools import clock
 from avatar.train.data.layout import Clip, clips_of
-from avatar.weights import resolve
 from bench import comparison_sheet, cross_driving, machine, scores
 from bench.judges import Judges, open_judges
 from bench.self_driving import SIDE, SIZE, Open, follow, play
 
-GENERATORS = ("live", "paper", "warp")
 METHODS = ("model", "warp_only", "copy")
 
 
@@ -233,7 +230,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--generator",
-        choices=GENERATORS,
+        choices=shared.GENERATORS,
         default="live",
         help="what draws `model` (default: live); warp: nothing",
     )
@@ -264,13 +261,10 @@ def methods_of(generator: str, weights: Path | None) -> tuple[dict[str, Open], d
     methods: dict[str, Open] = {"warp_only": lambda identity: open_generator("warp", identity, SIDE)}
     if generator == "warp":
         return methods, None
-    path = resolve(generator) if weights is None else weights
-    methods["model"] = lambda identity: open_generator(generator, identity, SIDE, weights=path)
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
-    return methods, {"file": path.name, "sha256": digest}
+    trained = open_networks(generator, weights)
+    methods["model"] = lambda identity: NetworkGenerator(identity, SIDE, trained)
+    name = f"the shipped {generator}" if weights is None else weights.name
+    return methods, {"file": name, "sha256": trained.sha256}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,7 +22,9 @@ DEFAULT_SIZE = (1280, 720)
 DEFAULT_HEAD = 512
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
-GENERATORS = ("live", "warp", "paper", "paper-small")
+PRESETS = ("live", "paper", "paper-small")
+"""The networks that can be trained."""
+GENERATORS = ("live", "warp", *PRESETS[1:])
 BACKENDS = ("any", "v4l2", "dshow", "msmf", "avfoundation")
 SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from avatar.cli import portrait
 from avatar.cli.arguments import add_face, check_output, new_parser, whole_number_in
-from avatar.cli.finetune import tuned
+from avatar.cli.finetune import told, tuned
 from avatar.cli.progress import ProgressLine
 from avatar.errors import AvatarError, OutputError
 
@@ -86,19 +86,17 @@ def run(arguments: argparse.Namespace) -> int:
         identity = portrait.enroll_pictures(sources, face=arguments.face)
     else:
         identity, notes = _of_clip(clip, arguments.shots or DEFAULT_SHOTS)
-    if arguments.finetune:
-        identity, steps = tuned(identity)
-        notes.append(f"The networks were adapted to {identity.name} in {steps} steps.")
-    else:
-        from avatar.pipeline import with_conditioning
-
-        identity = with_conditioning(identity)
-
     from avatar.identity.file import save_identity
+    from avatar.pipeline import with_conditioning
     from avatar.tools.facemesh import face_height
 
+    identity = with_conditioning(identity)
     replaced = output.exists()
     save_identity(identity, output)
+    if arguments.finetune:  # after it is safe: this takes minutes and may be stopped
+        identity, steps = tuned(identity)
+        save_identity(identity, output)
+        notes.append(f"In fine-tuning, {told(identity, steps)}.")
     height, width = identity.picture.shape[:2]
     face = round(face_height(identity.front.landmarks) * identity.crop.side)
     views = f"{len(identity.views)} views, " if len(identity.views) > 1 else ""

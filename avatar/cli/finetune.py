@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avatar.cli.arguments import check_input, check_output, new_parser, whole_number_in
+from avatar.cli.arguments import PRESETS, check_input, check_output, new_parser, whole_number_in
 from avatar.cli.portrait import AVATAR_SUFFIX
 from avatar.cli.progress import ProgressLine
 from avatar.errors import OutputError
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from avatar.cli.arguments import Subparsers
     from avatar.records import Identity
 
-PRESETS = ("live", "paper", "paper-small")
 STEPS_MAX = 10_000
 
 EXAMPLES = """\
@@ -83,9 +82,20 @@ def run(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
     )
     save_identity(identity, output)
-    print(f"{output}: {identity.name}, fine-tuned for {arguments.preset} in {steps} steps")
+    print(f"{output}: {told(identity, steps)}")
     print(f"Talk as this picture: avatar run {shlex.quote(str(output))}")
     return 0
+
+
+def told(identity: Identity, steps: int) -> str:
+    """What became of it, for people."""
+    from avatar.generate import is_tuned
+
+    # A name comes out of a file that anybody may have made.
+    name = "".join(letter if letter.isprintable() else "?" for letter in identity.name)
+    if not is_tuned(identity):
+        return f"{steps} steps drew {name} no better than before; the networks stay as they are"
+    return f"the networks were adapted to {name} in {steps} steps"
 
 
 def tuned(

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar.cli import finetune
-from avatar.cli.arguments import new_parser, number_in, whole_number_in
+from avatar.cli.arguments import PRESETS, new_parser, number_in, whole_number_in
 from avatar.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from avatar.cli.arguments import Subparsers
-
-PRESETS = ("live", "paper", "paper-small")
 
 EXAMPLES = """\
   avatar train --data clips --out run                      begin, or go on where it was
@@ -112,14 +110,20 @@ def run(arguments: argparse.Namespace) -> int:
     places = Places(
         arguments.data, arguments.out, arguments.cache or arguments.out / "cache", arguments.weights
     )
-    with contextlib.closing(ProgressLine()) as progress:
+    with contextlib.closing(ProgressLine()) as line:
+
+        def progress(done: int, count: int, _: str) -> None:
+            line("prepare", done, count)
+            if done == count:
+                line.close()  # what follows is told line by line
+
         file = train_folder(
             places,
             dataclasses.replace(DEFAULTS[arguments.preset], **given),
             samples=arguments.samples,
             rhythm=Rhythm(checkpoint=arguments.checkpoint_every, sheet=arguments.sheet_every),
-            say=print,
-            progress=lambda done, count, line: progress("prepare", done, count),
+            say=lambda text: print(text, flush=True),
+            progress=progress,
         )
     print(f"{file}: try it with avatar run PHOTO --weights {file}")
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from avatar.errors import ModelError
-from avatar.generate.conditioning import EMBEDDING, LAYERS, PSI, condition, networks_of, psi_of
+from avatar.generate.conditioning import EMBEDDING, LAYERS, PSI, condition, is_tuned, networks_of, psi_of
 from avatar.generate.network_file import Trained, load_networks, save_networks
 from avatar.generate.network_generator import NetworkGenerator
 from avatar.generate.warp_generator import WarpGenerator
@@ -22,6 +22,7 @@ __all__ = [
     "Trained",
     "WarpGenerator",
     "condition",
+    "is_tuned",
     "load_networks",
     "networks_of",
     "open_generator",
@@ -33,6 +34,9 @@ __all__ = [
 
 class Generator(Protocol):
     """Warped pixels to a finished portrait."""
+
+    looks_at_other: bool
+    """Whether it makes use of the second best view."""
 
     def __call__(self, warped: Warped, motion: Motion) -> Portrait:
         """Finish one portrait."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -11,8 +13,10 @@ from torch import Tensor
 from avatar.errors import IdentityFileError
 from avatar.generate.network_file import Trained
 from avatar.model.networks import Networks
-from avatar.records import Conditioning, Identity
+from avatar.records import F32, Conditioning, Identity
 from avatar.tools.network_input import reference_picture
+
+_log = logging.getLogger(__name__)
 
 PSI = "psi"
 """(P,), the parameters of the styled layers (Zakharov et al. 2019, eq. 2)."""
@@ -51,6 +55,12 @@ def networks_of(identity: Identity, trained: Trained) -> Networks:
         IdentityFileError: what is stored says it is of these networks, and does not fit them.
     """
     stored = _stored(identity, trained)
+    if stored is None and is_tuned(identity):
+        _log.warning(
+            "what was fine-tuned for %s is for other networks and is not used; adapt the avatar to these "
+            "with 'avatar train finetune'",
+            identity.name,
+        )
     own = {} if stored is None else {n: t for n, t in stored.tensors.items() if n.startswith(LAYERS)}
     if not own:
         return trained.networks
@@ -59,6 +69,15 @@ def networks_of(identity: Identity, trained: Trained) -> Networks:
         for name, tensor in own.items():
             generator.get_parameter(name.removeprefix(LAYERS)).copy_(torch.from_numpy(tensor))
     return trained.networks.with_generator(generator)
+
+
+def is_tuned(identity: Identity) -> bool:
+    """Whether it holds layers that fine-tuning has changed."""
+    return any(name.startswith(LAYERS) for name in _tensors(identity))
+
+
+def _tensors(identity: Identity) -> Mapping[str, F32]:
+    return {} if identity.conditioning is None else identity.conditioning.tensors
 
 
 def _stored(identity: Identity, trained: Trained) -> Conditioning | None:

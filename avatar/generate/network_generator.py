@@ -37,6 +37,7 @@ class NetworkGenerator:
     """
 
     def __init__(self, identity: Identity, side: int, trained: Trained, *, bf16: bool | None = None) -> None:
+        self.looks_at_other = trained.preset.sees_warps
         self._side = side
         self._plate = resized(identity.plate, side)
         self._networks = networks_of(identity, trained)

@@ -17,6 +17,8 @@ class WarpGenerator:
         side: side S of the portrait in pixels.
     """
 
+    looks_at_other = False
+
     def __init__(self, identity: Identity, side: int) -> None:
         self._plate = resized(identity.plate, side)
         self._cover = np.empty((side, side), np.float32)

@@ -50,6 +50,8 @@ class Preset:
     """Fresh ones."""
     discriminator: Callable[[int], nn.Module]
     """A fresh one for so many clips,"""
+    sees_warps: bool = True
+    """Whether the generator looks at the warped pixels, and not at the drawing alone."""
     parts: Callable[[int], nn.Module] | None = None
     """and one that looks at mouth and eyes alone, each cut out."""
 
@@ -91,6 +93,7 @@ PRESETS: Mapping[str, Preset] = {
             reference_size=256,
             style="coloured",
             networks=_paper_networks,
+            sees_warps=False,
             discriminator=lambda clips: PaperDiscriminator(CHANNELS["coloured"], 256, clips, PAPER_WIDTHS),
         ),
         Preset(
@@ -99,6 +102,7 @@ PRESETS: Mapping[str, Preset] = {
             reference_size=128,
             style="coloured",
             networks=_paper_small_networks,
+            sees_warps=False,
             discriminator=lambda clips: PaperDiscriminator(CHANNELS["coloured"], 256, clips, SMALL_WIDTHS, 2),
         ),
         Preset(

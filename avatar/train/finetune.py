@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from avatar.generate import EMBEDDING, LAYERS, PSI, Trained, condition
 from avatar.model.generator import blend
 from avatar.model.networks import Networks
+from avatar.model.precision import bf16_is_fast
 from avatar.model.presets import Preset
 from avatar.records import Conditioning, Identity
 from avatar.train.checkpoint import load_critics
@@ -103,13 +104,15 @@ def finetune(
 
     Returns:
         The identity with `conditioning` of these networks: psi, and its own layers in half precision. If the
-        picture that is held back was never drawn better than at the start, those of the start.
+        picture that is held back was never drawn better than at the start, it has no layers of its own.
 
     Raises:
         AvatarError: `checkpoint` cannot be read or is of other networks.
     """
     preset = trained.preset
-    options = replace(DEFAULTS[preset.name], size=preset.size, batch=BATCH, match=0.0)
+    options = replace(
+        DEFAULTS[preset.name], size=preset.size, batch=BATCH, match=0.0, bf16=bf16_is_fast("cpu")
+    )
     start = condition(identity, trained)
     tuned = _begin(trained, start)
     critics = nn.ModuleDict() if checkpoint is None else load_critics(checkpoint, preset, tuned.embedding)
@@ -121,7 +124,11 @@ def finetune(
         betas=options.betas,
     )
     falling = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.0, max(steps, 1))
-    of_critics = torch.optim.Adam(critics.parameters(), options.rate_discriminator) if len(critics) else None
+    of_critics = (
+        torch.optim.Adam(critics.parameters(), options.rate_discriminator, options.betas)
+        if len(critics)
+        else None
+    )
 
     def loss(batch: Batch, made: Made, *, judged: bool) -> Tensor:
         terms = generator_losses(nets, batch, made, options, judges, with_critic=judged)
@@ -131,7 +138,8 @@ def finetune(
         with torch.no_grad():
             return float(loss(batch, tuned.make(batch, bf16=options.bf16), judged=False))
 
-    best, since = tuned.state(), 0
+    best: dict[str, Tensor] | None = None  # never better than at the start
+    since = 0
     least = 0.0 if held_back is None else error(held_back)
     for step in range(1, steps + 1):
         batch = next(stream)
@@ -139,7 +147,8 @@ def finetune(
         _go_down(adam, loss(batch, made, judged=of_critics is not None))
         falling.step()
         if of_critics is not None:
-            _go_down(of_critics, critic_losses(nets, batch, made.shown.detach(), bf16=options.bf16))
+            for _ in range(options.critic_steps):
+                _go_down(of_critics, critic_losses(nets, batch, made.shown.detach(), bf16=options.bf16))
         if progress is not None:
             progress(step, steps)
         if held_back is not None and (step % LOOK == 0 or step == steps):
@@ -152,7 +161,7 @@ def finetune(
                     break
     if held_back is None:
         best = tuned.state()
-    return replace(identity, conditioning=_stored(start, best))
+    return replace(identity, conditioning=start if best is None else _stored(start, best))
 
 
 def _begin(trained: Trained, start: Conditioning) -> _Tuned:

@@ -25,13 +25,15 @@ class Warper:
     Args:
         identity: who.
         side: side S of the result in pixels.
+        with_other: whether the second nearest view is wanted too.
     """
 
-    def __init__(self, identity: Identity, side: int) -> None:
+    def __init__(self, identity: Identity, side: int, *, with_other: bool = True) -> None:
         self.side = side
         front, several = identity.front, len(identity.views) > 1
         self._views = [ViewWarper(view, side, front) for view in identity.views]
-        self._small = [ViewWarper(view, OTHER_SIDE, front) for view in identity.views] if several else []
+        small = identity.views if several and with_other else ()
+        self._small = [ViewWarper(view, OTHER_SIDE, front) for view in small]
         self._choose = ViewChooser(identity.views) if several else None
 
     def __call__(self, motion: Motion, captured_ns: int) -> Warped:
@@ -39,7 +41,8 @@ class Warper:
         if self._choose is None:
             return self._views[0](motion)
         best, second = self._choose(motion.landmarks, captured_ns)
-        return replace(_moved(self._views, best, motion), other=_moved(self._small, second, motion))
+        warped = _moved(self._views, best, motion)
+        return replace(warped, other=_moved(self._small, second, motion)) if self._small else warped
 
 
 def _moved(warpers: Sequence[ViewWarper], choice: Choice, motion: Motion) -> Warped:
