@@ -112,7 +112,7 @@ def test_the_head_size_counts_the_face_not_the_crop(
 ) -> None:
     assert crop_faces(astronaut_identity) == pytest.approx(2.8, rel=0.05)
     asked: list[int] = []
-    monkeypatch.setattr("avatar.pipeline.Warper", lambda identity, side: asked.append(side))
+    monkeypatch.setattr("avatar.pipeline.Warper", lambda identity, side, **_: asked.append(side))
     for size in (256, 512, 5000):
-        Renderer(astronaut_identity, head_size=size)
+        Renderer(astronaut_identity, head_size=size, generator="warp")
     assert asked == pytest.approx([256 * 2.8 / 2.1, 512 * 2.8 / 2.1, CROP_MAX], rel=0.05)

@@ -23,6 +23,7 @@ from avatar.generate import (
 )
 from avatar.model.networks import Networks
 from avatar.model.presets import PRESETS
+from avatar.pipeline import Renderer, with_conditioning
 from avatar.records import Identity
 from avatar.warp import ViewWarper
 
@@ -180,3 +181,34 @@ def test_other_files_are_refused_in_one_line(
 def test_a_preset_without_weights_says_how_to_get_some(astronaut_identity: Identity) -> None:
     with pytest.raises(ModelError, match="avatar train --preset paper"):
         open_generator("paper", astronaut_identity, SIDE)
+
+
+def test_enrolled_with_networks_an_identity_knows_its_parameters(
+    astronaut_identity: Identity, file: Path
+) -> None:
+    conditioned = with_conditioning(astronaut_identity, "tiny", file)
+    stored = conditioned.conditioning
+    assert stored is not None and stored.weights_sha256 == load_networks(file, "tiny").sha256
+    assert np.array_equal(
+        stored.tensors["psi"], condition(astronaut_identity, load_networks(file, "tiny")).tensors["psi"]
+    )
+
+
+def test_weights_of_other_shapes_are_refused_in_one_line(file: Path, tmp_path: Path) -> None:
+    tensors = load_file(file)
+    tensors["projection.bias"] = tensors["projection.bias"][1:].copy()
+    other = tmp_path / "other.safetensors"
+    save_file(
+        tensors, other, {"format": "livehead-networks", "version": "1", "preset": "tiny", "samples": "1"}
+    )
+    with pytest.raises(ModelError, match=r"projection\.bias is \(\d+,\), not"):
+        load_networks(other, "tiny")
+
+
+@pytest.mark.parametrize(("name", "other"), [("warp", False), ("live", True)])
+def test_the_second_view_is_moved_only_for_who_looks_at_it(
+    astronaut_identity: Identity, name: str, other: bool
+) -> None:
+    several = replace(astronaut_identity, views=astronaut_identity.views * 2)
+    renderer = Renderer(several, head_size=128, generator=name)
+    assert (renderer._warp(rigid(several), 0).other is not None) == other

@@ -11,7 +11,7 @@ import pytest
 import torch
 from made_caches import SIDE, made_cache, write_caches
 
-from avatar.errors import VideoError
+from avatar.errors import ModelError, VideoError
 from avatar.tools.drawing import CHANNELS
 from avatar.tools.facemesh import face_model
 from avatar.train.data import prepare as preparation
@@ -269,3 +269,22 @@ def assert_same_batch(one: Batch, other: Batch) -> None:
     for field in fields(Batch):
         ours, theirs = getattr(one, field.name), getattr(other, field.name)
         assert ours == theirs if isinstance(ours, int) else torch.equal(ours, theirs)
+
+
+def test_clips_without_a_usable_pair_are_given_up(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = Samples(files, SampleOptions(SIDE), seed=0)
+    monkeypatch.setattr(samples, "_pair", lambda clip, random: ([], 0))
+    with pytest.raises(VideoError, match="no two moments"):
+        _ = samples[0]
+
+
+def test_what_is_no_fault_of_a_clip_ends_the_preparation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(clip: Clip, options: PrepareOptions) -> ClipCache:
+        raise ModelError("face_landmarker: could not be had")
+
+    monkeypatch.setattr(preparation, "read_clip", lacking)
+    touch(tmp_path / "data", "anna-1.mp4")
+    with pytest.raises(ModelError, match="face_landmarker"):
+        prepared(tmp_path / "data", tmp_path / "cache")

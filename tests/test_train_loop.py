@@ -220,3 +220,23 @@ def test_people_are_held_back_whole_and_never_most_of_them(tmp_path: Path) -> No
     assert len(learnt) == 4 and len(back) == 1 and sorted([*learnt, *back]) == files
     assert hold_back(files[:3], 3) == (files[:3], [])
     assert hold_back(files, 0) == (files, [])
+
+
+def test_a_checkpoint_of_other_clips_or_cut_short_is_refused(files: list[Path], tmp_path: Path) -> None:
+    trained(tmp_path / "run", files, steps=1)
+    with pytest.raises(AvatarError, match="it learnt from other clips"):
+        trained(tmp_path / "run", files[::-1], steps=2)
+    whole = (tmp_path / "run" / CHECKPOINT).read_bytes()
+    (tmp_path / "run" / CHECKPOINT).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AvatarError, match="cannot go on from this checkpoint"):
+        trained(tmp_path / "run", files, steps=2)
+
+
+def test_losses_that_are_no_numbers_end_the_run_and_keep_the_checkpoint(
+    files: list[Path], tmp_path: Path
+) -> None:
+    trained(tmp_path / "run", files, steps=1)
+    kept = (tmp_path / "run" / CHECKPOINT).read_bytes()
+    with pytest.raises(AvatarError, match="no numbers"):
+        trained(tmp_path / "run", files, steps=2, options=replace(TINY, l1=float("nan")))
+    assert (tmp_path / "run" / CHECKPOINT).read_bytes() == kept
