@@ -21,7 +21,7 @@ STEPS_MAX = 10_000
 
 EXAMPLES = """\
   avatar train finetune me.avatar                   adapt it; the file is replaced
-  avatar train finetune me.avatar -o better.avatar --steps 400
+  avatar train finetune me.avatar -o better.avatar --steps 200
   avatar train finetune me.avatar --weights run/live.safetensors --critics run/checkpoint.safetensors
 """
 
@@ -44,7 +44,7 @@ def add_parser(commands: Subparsers) -> None:
         "-o", "--output", type=Path, metavar="OUT.avatar", help="where to (default: into the same file)"
     )
     parser.add_argument(
-        "--steps", type=whole_number_in(1, STEPS_MAX), metavar="N", help="at most so many (default: 200)"
+        "--steps", type=whole_number_in(1, STEPS_MAX), metavar="N", help="at most so many (default: 80)"
     )
     parser.add_argument(
         "--preset", choices=PRESETS, default="live", help="which networks (default: %(default)s)"

@@ -35,11 +35,11 @@ from avatar.train.options import DEFAULTS
 from avatar.train.own_views import OwnViews
 from avatar.train.step import Judges, Made, critic_losses, generator_losses
 
-STEPS = 200
+STEPS = 80
 BATCH = 2
 RATE_PSI, RATE = 3e-3, 3e-4
 """Adam's learning rates of psi and of the layers, at the start; they fall to zero in a straight line."""
-LOOK = 20
+LOOK = 10
 """Steps between two looks at the picture that is held back."""
 PATIENCE = 3
 """So many looks without progress end it."""

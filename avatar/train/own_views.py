@@ -29,6 +29,8 @@ SAMPLES = 24
 """About so many are made in all: a few of each view, with other pixels to make it of."""
 FEW = 3
 """A person of fewer views is moved away and back as well: other views alone would be too little to learn."""
+ALONE = 0.2
+"""So often there is no second view."""
 MIRRORED = 0.3
 """So often the mirror image stands in for a second view that is not there."""
 AWAY = 0.15
@@ -96,15 +98,16 @@ class OwnViews:
         )
 
     def _sources(self, target: int, chance: bool) -> list[View]:
-        """The best view and, perhaps, a second one."""
+        """The best view and, perhaps, a second one: the nearest, as in a call.
+
+        Farther ones would teach to distrust pixels that a call has better ones for.
+        """
         random = self._random
         far = np.linalg.norm(self._looks - self._looks[target], axis=1)
         far[target] = np.inf
         others = [self._views[i] for i in np.argsort(far, kind="stable")[:-1]]
         if chance and len(others) > 1:
-            best = int(random.integers((len(others) + 1) // 2))
-            second = int(random.integers(len(others) - 1))
-            others = [others[best], others[second + (second >= best)]][: 1 + int(random.random() < 0.7)]
+            others = [others[i] for i in random.permutation(2)][: 1 + int(random.random() > ALONE)]
         if not others or (chance and len(self._views) < FEW and random.random() < 0.5):
             others = [moved_away(self._views[target], random), *others]
             if len(others) == 1 and random.random() < MIRRORED:
