@@ -41,7 +41,7 @@ def driver_face(index: int) -> Face:
 
 def found_face(rgb: U8) -> list[Face]:
     """In a head crop: a mouth the wider the brighter the picture is."""
-    return [made_face({"jawOpen": float(rgb.mean()) / 255}, shift=(128, 128), scale=38)]
+    return [made_face({"jawOpen": float(rgb.mean()) / 160}, shift=(128, 128), scale=38)]
 
 
 def person(rgb: U8) -> F32:
