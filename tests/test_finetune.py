@@ -119,7 +119,18 @@ def test_it_ends_when_the_picture_held_back_gets_worse(
 ) -> None:
     """And what drew that one best is kept: here, the beginning."""
     identity = person(4)
-    for name, value in (("RATE", 1.0), ("RATE_PSI", 100.0), ("LOOK", 2), ("PATIENCE", 2)):
+
+    def spoil(adam: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+        """Paint everything, in no colour that is in the picture."""
+        adam.step()  # with no gradient: it only counts
+        for group in adam.param_groups:
+            for parameter in group["params"]:
+                if parameter.shape == (32,):  # the bias of the last layer: paint, and its red, green and blue
+                    parameter.data[5] += 10
+                    parameter.data[8:20] += 5
+
+    monkeypatch.setattr(tuning, "_go_down", spoil)
+    for name, value in (("LOOK", 2), ("PATIENCE", 2)):
         monkeypatch.setattr(tuning, name, value)
     told: list[int] = []
     found = finetune(identity, trained, steps=50, judges=Judges(), progress=lambda done, _: told.append(done))
@@ -130,7 +141,7 @@ def test_it_ends_when_the_picture_held_back_gets_worse(
         torch.testing.assert_close(own[key], value, rtol=1e-3, atol=1e-3)
 
 
-def test_the_picture_held_back_is_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_picture_held_back_is_not_learnt_from(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[int]] = []
 
     def of(self: OwnViews, targets: list[int]) -> list[Sample]:
@@ -139,8 +150,9 @@ def test_the_picture_held_back_is_not_learnt_from(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(OwnViews, "of", of)
     for views in (1, 3, 4, 6):
-        held_back = tuning._samples(person(views), PRESETS["tiny"], 0)[1]
-        assert (held_back is not None) == (views >= 4)
+        psi = psi_of(person(views), trained)
+        taught, kept, held_back = tuning._samples(person(views), trained, psi, 0)
+        assert (held_back is not None) == (views >= 4) and taught == kept == []
     assert asked == [[0], [0, 1, 2], [0, 1, 3], [0, 1, 2, 4, 5]]
 
 
@@ -248,7 +260,8 @@ def test_of_several_views_the_first_sample_is_as_in_a_call() -> None:
     one, other = (OwnViews(views, 64, "layers", seed=seed) for seed in (0, 1))
     a, b = one.of([2]), other.of([2])
     np.testing.assert_array_equal(a[0].warps, b[0].warps)
-    assert a[0].warps[1].any() and (a[1].warps != b[1].warps).any()
+    assert a[0].warps[1].any()
+    assert any((x.warps != y.warps).any() for x, y in zip(a, b, strict=True))
     np.testing.assert_array_equal(one.nearest(2).warps, a[0].warps)
 
 
@@ -305,8 +318,28 @@ def test_critics_of_a_run_take_part(
         load_critics(checkpoint, PRESETS["live"], torch.zeros(128))
 
 
-def test_a_step_sees_a_few_windows() -> None:
+def test_a_single_view_is_drawn_elsewhere_as_before(trained: Trained) -> None:
+    identity = person(1)
+    psi = psi_of(identity, trained)
+    taught, kept, _ = tuning._samples(identity, trained, psi, 0)
+    assert len(taught) == len(kept)
+    batch = collate(kept)
+    with torch.no_grad():
+        drawn = trained.networks.draw(batch.warps, batch.drawing, psi.expand(len(kept), -1))
+    made = blend(drawn, batch.warps[:, 0, :3]).clamp(0, 1)
+    torch.testing.assert_close(batch.target, made, rtol=0, atol=0.01)
+    assert (batch.drawing[0] != batch.drawing[1]).any()
+    stream = tuning._batches(taught, kept, seed=0)
+    for number in range(3):
+        step = next(stream)
+        assert step.number == number * BATCH and len(step.target) == BATCH
+        assert any((step.target[0] == collate([sample]).target[0]).all() for sample in taught)
+        assert any((step.target[1] == collate([sample]).target[0]).all() for sample in kept)
+
+
+def test_every_sample_comes_before_any_comes_again() -> None:
     samples = OwnViews(person(3).views, 64, "layers", seed=0).of([0, 1, 2])
-    stream = tuning._batches(samples, seed=0)
-    numbers = [next(stream).number for _ in range(3)]
-    assert numbers == [0, BATCH, 2 * BATCH]
+    stream = tuning._batches(samples, [], seed=0)
+    shown = torch.cat([next(stream).warps for _ in range(len(samples) // BATCH)])
+    wanted = collate(samples).warps
+    assert all(any(torch.equal(one, other) for other in shown) for one in wanted)

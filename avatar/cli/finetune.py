@@ -44,7 +44,7 @@ def add_parser(commands: Subparsers) -> None:
         "-o", "--output", type=Path, metavar="OUT.avatar", help="where to (default: into the same file)"
     )
     parser.add_argument(
-        "--steps", type=whole_number_in(1, STEPS_MAX), metavar="N", help="at most so many (default: 80)"
+        "--steps", type=whole_number_in(1, STEPS_MAX), metavar="N", help="at most so many (default: 60)"
     )
     parser.add_argument(
         "--preset", choices=PRESETS, default="live", help="which networks (default: %(default)s)"

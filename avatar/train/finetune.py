@@ -25,7 +25,6 @@ from avatar.generate import EMBEDDING, LAYERS, PSI, Trained, condition
 from avatar.model.generator import blend
 from avatar.model.networks import Networks
 from avatar.model.precision import bf16_is_fast
-from avatar.model.presets import Preset
 from avatar.records import Conditioning, Identity
 from avatar.train.checkpoint import load_critics
 from avatar.train.data.batches import Batch, collate
@@ -35,7 +34,7 @@ from avatar.train.options import DEFAULTS
 from avatar.train.own_views import OwnViews
 from avatar.train.step import Judges, Made, critic_losses, generator_losses
 
-STEPS = 80
+STEPS = 60
 BATCH = 2
 RATE_PSI, RATE = 3e-3, 3e-4
 """Adam's learning rates of psi and of the layers, at the start; they fall to zero in a straight line."""
@@ -117,8 +116,8 @@ def finetune(
     tuned = _begin(trained, start)
     critics = nn.ModuleDict() if checkpoint is None else load_critics(checkpoint, preset, tuned.embedding)
     nets = TrainedTogether(tuned.networks, tuned.networks, critics)
-    taught, held_back = _samples(identity, preset, seed)
-    stream = _batches(taught, seed)
+    taught, kept, held_back = _samples(identity, trained, torch.from_numpy(start.tensors[PSI])[None], seed)
+    stream = _batches(taught, kept, seed)
     adam = torch.optim.Adam(
         [{"params": [tuned.psi], "lr": RATE_PSI}, {"params": list(tuned.layers.values()), "lr": RATE}],
         betas=options.betas,
@@ -179,23 +178,40 @@ def _begin(trained: Trained, start: Conditioning) -> _Tuned:
     return _Tuned(trained.networks.with_generator(generator), nn.Parameter(psi[None]), embedding, layers)
 
 
-def _samples(identity: Identity, preset: Preset, seed: int) -> tuple[list[Sample], Batch | None]:
-    """What is learnt from, and what is held back."""
+def _samples(
+    identity: Identity, trained: Trained, psi: Tensor, seed: int
+) -> tuple[list[Sample], list[Sample], Batch | None]:
+    """What is learnt, what shall be drawn as before, and what is held back."""
+    preset, count = trained.preset, len(identity.views)
     views = OwnViews(identity.views, preset.size, preset.style, seed)
-    count = len(identity.views)
     back = count // 2 if count >= ENOUGH else None
-    held_back = None if back is None else collate([views.nearest(back)])
-    return views.of([i for i in range(count) if i != back]), held_back
+    taught = views.of([i for i in range(count) if i != back])
+    kept = [_as_before(views.elsewhere(0), trained, psi) for _ in taught] if count == 1 else []
+    return taught, kept, None if back is None else collate([views.nearest(back)])
 
 
-def _batches(samples: Sequence[Sample], seed: int) -> Iterator[Batch]:
-    """`BATCH` of them at a time, each once before any comes again."""
+def _as_before(sample: Sample, trained: Trained, psi: Tensor) -> Sample:
+    """The sample with what the published networks make of it as its target."""
+    batch = collate([sample])
+    with torch.no_grad():
+        drawn = trained.networks.draw(batch.warps, batch.drawing, psi)
+        person = blend(drawn, batch.warps[:, 0, :3]).clamp(0, 1)
+    target = torch.cat([person, drawn.alpha], dim=1)[0].movedim(0, -1) * 255
+    return replace(sample, target=np.asarray(target.round().byte().numpy(), np.uint8))
+
+
+def _batches(taught: Sequence[Sample], kept: Sequence[Sample], seed: int) -> Iterator[Batch]:
+    """`BATCH` of `taught`, or half of that and as many of `kept`; each once before any comes again."""
     random, number = np.random.default_rng(seed), 0
-    waiting: list[int] = []
+    kinds = [(taught, BATCH)] if not kept else [(taught, BATCH // 2), (kept, BATCH // 2)]
+    waiting: list[list[int]] = [[] for _ in kinds]
     while True:
-        while len(waiting) < BATCH:
-            waiting += random.permutation(len(samples)).tolist()
-        yield collate([samples[waiting.pop(0)] for _ in range(BATCH)], number)
+        chosen = []
+        for (samples, share), queue in zip(kinds, waiting, strict=True):
+            while len(queue) < share:
+                queue += random.permutation(len(samples)).tolist()
+            chosen += [samples[queue.pop(0)] for _ in range(share)]
+        yield collate(chosen, number)
         number += BATCH
 
 

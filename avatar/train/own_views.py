@@ -1,8 +1,11 @@
 """Samples of one person's few views: each in turn is what has to be drawn, out of pixels of the others.
 
-A view that is moved to its own place would teach nothing: nothing is wrong with it. A person of one picture
-is therefore first moved away, to another pose and another face, and then back: what is lost on the way is
-what the networks shall mend. The mirror image may stand beside it, as a second view.
+A view that is moved to its own place would teach nothing: nothing is wrong with it. The only picture of a
+person is therefore first moved away, to another pose and another face, and then back: what is lost on the way
+is what the networks shall mend. The mirror image may stand beside it, as a second view.
+
+Too little is lost on that way: taught by it alone, networks forget what they know of open mouths and turned
+heads. So such a picture is also shown elsewhere, where it has never been, to be drawn there as before.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from avatar.records import BLENDSHAPES, F32, U8, View
+from avatar.records import BLENDSHAPES, F32, U8, Motion, View
 from avatar.retarget import OwnMotion
 from avatar.tools.drawing import CHANNELS, Style, draw_landmarks
 from avatar.tools.facemesh import BLENDSHAPE_NAMES, OVAL, face_height, face_model
@@ -27,8 +30,6 @@ from avatar.warp import ViewWarper, looks
 
 SAMPLES = 24
 """About so many are made in all: a few of each view, with other pixels to make it of."""
-FEW = 3
-"""A person of fewer views is moved away and back as well: other views alone would be too little to learn."""
 ALONE = 0.2
 """So often there is no second view."""
 MIRRORED = 0.3
@@ -69,26 +70,44 @@ class OwnViews:
         """A view out of the two that are nearest to it, as in a call."""
         return self._sample(target, chance=False)
 
+    def elsewhere(self, target: int) -> Sample:
+        """A view in another pose and with another face; what is right there nobody knows: `target` is 0."""
+        view = self._views[target]
+        motion = self._motions[target](moved_away(view, self._random).landmarks)
+        return self._made(motion, [view], view)
+
     def _sample(self, target: int, *, chance: bool) -> Sample:
-        size, view = self._size, self._views[target]
-        window = head_window(view.landmarks)
+        view = self._views[target]
         wanted = view.landmarks
         shift = jittered(self._random) if chance else None
         if shift is not None:
             wanted = wanted + shift * face_height(wanted)
-        motion = self._motions[target](wanted)
+        made = self._made(self._motions[target](wanted), self._sources(target, chance), view, seen=True)
+        colours, matte = (
+            cut_window(x, head_window(view.landmarks), self._size) for x in (view.texture, view.alpha)
+        )
+        return replace(made, target=np.dstack([colours, matte]))
+
+    def _made(self, motion: Motion, sources: Sequence[View], front: View, *, seen: bool = False) -> Sample:
+        """A sample without its target.
+
+        Args:
+            motion: in the crop of `front`.
+            sources: the best view and, perhaps, a second one.
+            front: a view.
+            seen: window and boxes are where the face was seen in `front`, not where the motion has it.
+        """
+        size = self._size
+        landmarks = front.landmarks if seen else motion.landmarks
+        window = head_window(landmarks)
         side = 2 * round(size / float(np.hypot(*window[:, 0])) / 2)
-        slots = [
-            warp_slot(ViewWarper(source, side, view)(motion), window, size)
-            for source in self._sources(target, chance)
-        ]
+        slots = [warp_slot(ViewWarper(view, side, front)(motion), window, size) for view in sources]
         slots += [np.zeros_like(slots[0])] * (2 - len(slots))
-        points = to_window(view.landmarks[:, :2], window)
-        colours, matte = (cut_window(part, window, size) for part in (view.texture, view.alpha))
+        points = to_window(landmarks[:, :2], window)
         return Sample(
             warps=np.stack(slots),
             drawing=draw_landmarks(motion.landmarks, window, size, self._style),
-            target=np.dstack([colours, matte]),
+            target=np.zeros((size, size, 4), np.uint8),
             weight=np.full((size, size), 255, np.uint8),
             references=np.zeros((1, 1, 1, 4 + CHANNELS[self._style]), np.uint8),  # nothing is embedded
             count=1,
@@ -108,11 +127,11 @@ class OwnViews:
         others = [self._views[i] for i in np.argsort(far, kind="stable")[:-1]]
         if chance and len(others) > 1:
             others = [others[i] for i in random.permutation(2)][: 1 + int(random.random() > ALONE)]
-        if not others or (chance and len(self._views) < FEW and random.random() < 0.5):
-            others = [moved_away(self._views[target], random), *others]
-            if len(others) == 1 and random.random() < MIRRORED:
-                others.append(mirrored(self._views[target]))
-        return others[:2]
+        if others:
+            return others[:2]
+        view = self._views[target]  # the only one
+        second = [mirrored(view)] if random.random() < MIRRORED else []
+        return [moved_away(view, random), *second]
 
 
 def moved_away(view: View, random: np.random.Generator) -> View:
