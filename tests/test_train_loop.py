@@ -102,7 +102,7 @@ def test_a_step_teaches_all_that_is_trained(files: list[Path], name: str) -> Non
     ]
     assert still == []
     assert all(each.grad is None for each in nets.critics.parameters())
-    critic_losses(nets, batch, made.shown.detach(), bf16=False).backward()  # type: ignore[no-untyped-call]
+    critic_losses(nets, batch, made.shown.detach(), options).backward()  # type: ignore[no-untyped-call]
     assert all(each.grad is not None for each in nets.critics.parameters())
 
 
@@ -186,6 +186,42 @@ def test_a_run_begins_with_published_networks_alone(name: str, tmp_path: Path) -
 
 
 # The numbers of a run
+
+
+def test_the_rates_fall_in_the_last_share_of_a_run() -> None:
+    options = replace(TINY, settle=0.25)
+    assert [options.settled(seen, 80) for seen in (0, 40, 60, 70, 75, 80)] == [1, 1, 1, 0.5, 0.25, 0]
+    assert replace(TINY, settle=0.0).settled(79, 80) == 1
+
+
+def test_a_run_that_settles_moves_less_at_its_end(files: list[Path], tmp_path: Path) -> None:
+    """The first step is that of a run of full rate; the second has half of it, so it ends elsewhere."""
+    full, _ = trained(tmp_path / "full", files, 2)
+    settled, _ = trained(tmp_path / "settled", files, 2, replace(TINY, settle=1.0))
+    still, _ = trained(tmp_path / "still", files, 1, replace(TINY, settle=0.0))
+    steps = [
+        sum(
+            float((one - other).detach().abs().sum())
+            for one, other in zip(nets.networks.parameters(), still.networks.parameters(), strict=True)
+        )
+        for nets in (full, settled)
+    ]
+    assert 0 < steps[1] < 0.7 * steps[0]
+
+
+def test_the_critic_of_the_window_sees_a_piece_of_it(files: list[Path]) -> None:
+    preset = PRESETS["tiny"]
+    batch = next(
+        batches(files, SampleOptions(64, 2, preset.reference_size, preset.style), seed=0, size=2, workers=0)
+    )
+    nets = TrainedTogether.build(preset, len(files))
+    seen: list[tuple[int, ...]] = []
+    nets.critics["whole"].register_forward_pre_hook(
+        lambda _, given: seen.extend(tuple(x.shape) for x in given[:2])
+    )
+    critic_losses(nets, batch, batch.target, replace(TINY, piece=32))
+    critic_losses(nets, batch, batch.target, replace(TINY, piece=64))
+    assert [shape[-2:] for shape in seen] == [(32, 32)] * 4 + [(64, 64)] * 4
 
 
 def test_options_come_back_and_unknown_ones_are_refused(tmp_path: Path) -> None:

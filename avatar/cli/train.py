@@ -66,7 +66,7 @@ def add_parser(commands: Subparsers) -> None:
         type=whole_number_in(1, 10**9),
         default=200_000,
         metavar="N",
-        help="stop after so many samples (default: %(default)s)",
+        help="stop after so many samples, the last 30 %% of them at falling rates (default: %(default)s)",
     )
     numbers = parser.add_argument_group("numbers of the run (defaults: those of the preset)")
     numbers.add_argument("--size", type=window_side, metavar="PX", help="side of the pictures, in sixteens")

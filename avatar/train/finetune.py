@@ -147,7 +147,7 @@ def finetune(
         falling.step()
         if of_critics is not None:
             for _ in range(options.critic_steps):
-                _go_down(of_critics, critic_losses(nets, batch, made.shown.detach(), bf16=options.bf16))
+                _go_down(of_critics, critic_losses(nets, batch, made.shown.detach(), options))
         if progress is not None:
             progress(step, steps)
         if held_back is not None and (step % LOOK == 0 or step == steps):

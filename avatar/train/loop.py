@@ -114,6 +114,10 @@ def train(
         adams[name].step()
 
     while seen < samples:
+        settled = options.settled(seen, samples)
+        for adam, rate in zip(adams.values(), (options.rate, options.rate_discriminator), strict=True):
+            for group in adam.param_groups:
+                group["lr"] = rate * settled
         batch = next(stream).to(device)
         made = make(nets, batch, bf16=options.bf16)
         with_critic = seen >= options.adversarial_from
@@ -124,7 +128,7 @@ def train(
         go_down("optimizer_g", total)
         if seen >= options.adversarial_from // 2:
             for _ in range(options.critic_steps):
-                terms["critic"] = critic_losses(nets, batch, made.shown.detach(), bf16=options.bf16)
+                terms["critic"] = critic_losses(nets, batch, made.shown.detach(), options)
                 go_down("optimizer_d", terms["critic"])
         nets.follow(min(options.average, 1 - 10 / (10 + seen / step)))
         before, seen = seen, seen + step

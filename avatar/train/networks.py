@@ -29,7 +29,7 @@ class TrainedTogether:
     average: Networks
     """Exponential moving average of `networks`, in evaluation mode: what is shipped."""
     critics: nn.ModuleDict
-    """`whole` judges the window; `parts`, if the preset has one, mouth and eyes, each cut out."""
+    """`whole` judges the window, or a piece of it; `parts`, if the preset has one, mouth and eyes cut out."""
 
     @staticmethod
     def build(preset: Preset, clips: int) -> TrainedTogether:

@@ -28,27 +28,31 @@ class TrainOptions:
     rate_discriminator: float = 5e-4
     """and of the discriminator."""
     betas: tuple[float, float] = (0.5, 0.99)
+    settle: float = 0.3
+    """In this last share of the run both rates fall to zero in a straight line."""
     critic_steps: int = 1
     """Steps of the discriminator for one of the generator."""
+    piece: int = 128
+    """Of larger windows perceptual loss and critic see a square of this side [px], another each step."""
     average: float = 0.998
     """Decay of the moving average, for each step."""
-    boxes: float = 4.0
+    boxes: float = 5.0
     """How much more mouth and eyes count in `l1` than the rest of the person."""
     l1: float = 10.0
     perceptual: float = 2.0
     """Weight of the feature distance of the whole window,"""
-    perceptual_boxes: float = 8.0
+    perceptual_boxes: float = 12.0
     """and of mouth and eyes, each cut out."""
     identity: float = 0.3
     alpha: float = 2.0
     flow: float = 0.02
-    keep: float = 0.15
+    keep: float = 0.25
     """Weight of what is not the best warp's own pixels outside of mouth and eyes."""
     adversarial: float = 0.05
     """Weight of each critic's scores,"""
     matching: float = 2.0
     """and of its feature maps;"""
-    whole: float = 0.35
+    whole: float = 0.6
     """both times this for the critic of the whole window."""
     match: float = 0.1
     """Weight of the distance of embedding and column (Zakharov et al. 2019, L_MCH)."""
@@ -59,6 +63,11 @@ class TrainOptions:
     seed: int = 0
     hold_back: int = 5
     """People who are only looked at."""
+
+    def settled(self, seen: int, samples: int) -> float:
+        """What is left of the rates after `seen` of `samples` samples, 0..1."""
+        last = self.settle * samples
+        return min(1.0, (samples - seen) / last) if last > 0 else 1.0
 
     def save(self, path: Path) -> None:
         """Write them as JSON."""
@@ -74,6 +83,8 @@ _PAPER = TrainOptions(
     rate=5e-5,
     rate_discriminator=2e-4,
     betas=(0.0, 0.999),
+    settle=0.0,
+    piece=256,
     critic_steps=2,
     boxes=0.0,
     identity=0.0,
@@ -90,7 +101,9 @@ DEFAULTS: Mapping[str, TrainOptions] = {
     "live": TrainOptions(),
     "paper": _PAPER,
     "paper-small": dataclasses.replace(_PAPER, preset="paper-small", size=128, rate=3e-4),
-    "tiny": TrainOptions(preset="tiny", size=64, batch=4, views=2, adversarial_from=0, hold_back=0),
+    "tiny": TrainOptions(
+        preset="tiny", size=64, batch=4, views=2, settle=0.0, adversarial_from=0, hold_back=0
+    ),
 }
 """The options a run of a preset begins with."""
 

@@ -16,9 +16,6 @@ from avatar.train.data.batches import Batch
 from avatar.train.networks import TrainedTogether
 from avatar.train.options import TrainOptions
 
-PIECE = 128
-"""Of larger windows the perceptual loss sees a square of this side [px] a step: detail for a quarter."""
-
 
 @dataclass(frozen=True, slots=True)
 class Judges:
@@ -76,7 +73,7 @@ def generator_losses(
     shown = made.shown.clamp(0, 1)
     with torch.autocast(batch.target.device.type, torch.bfloat16, enabled=options.bf16):
         if judges.perceptual is not None:
-            pair = _piece(batch, shown, batch.target)
+            pair = _piece(options.piece, batch, shown, batch.target)
             terms["perceptual"] = options.perceptual * _distance(judges.perceptual, *pair)
             parts = [losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (shown, batch.target)]
             terms["perceptual_boxes"] = options.perceptual_boxes * _distance(judges.perceptual, *parts)
@@ -91,13 +88,13 @@ def generator_losses(
     return terms
 
 
-def _piece(batch: Batch, *pictures: Tensor) -> list[Tensor]:
-    """The same square of pictures (B, C, R, R), `PIECE` pixels a side, somewhere else in each batch."""
-    room = pictures[0].shape[-1] - PIECE
+def _piece(side: int, batch: Batch, *pictures: Tensor) -> list[Tensor]:
+    """The same square of pictures (B, C, R, R), `side` pixels at most, somewhere else in each batch."""
+    room = pictures[0].shape[-1] - side
     if room <= 0:
         return list(pictures)
     left, top = np.random.default_rng(batch.number).integers(0, room + 1, 2)
-    return [x[..., top : top + PIECE, left : left + PIECE] for x in pictures]
+    return [x[..., top : top + side, left : left + side] for x in pictures]
 
 
 def _distance(perceptual: Callable[[Tensor], Sequence[Tensor]], made: Tensor, real: Tensor) -> Tensor:
@@ -106,12 +103,12 @@ def _distance(perceptual: Callable[[Tensor], Sequence[Tensor]], made: Tensor, re
     return losses.feature_distance(perceptual(made), wanted)
 
 
-def _verdicts(nets: TrainedTogether, batch: Batch, pictures: Tensor) -> list[Verdict]:
-    """What the critics say of pictures (B, 3, R, R): of the window, and of mouth and eyes."""
+def _verdicts(nets: TrainedTogether, batch: Batch, pictures: Tensor, piece: int) -> list[Verdict]:
+    """What the critics say of pictures (B, 3, R, R): of a piece of the window, and of mouth and eyes."""
     found: list[Verdict] = []
     for name, critic in nets.critics.items():
         if name == "whole":
-            found.append(critic(pictures, batch.drawing, batch.clip))
+            found.append(critic(*_piece(piece, batch, pictures, batch.drawing), batch.clip))
             continue
         parts = (losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (pictures, batch.drawing))
         found.append(critic(*parts, batch.clip.repeat_interleave(batch.boxes.shape[1])))
@@ -122,9 +119,9 @@ def _critic_terms(
     nets: TrainedTogether, batch: Batch, shown: Tensor, embedding: Tensor, options: TrainOptions
 ) -> dict[str, Tensor]:
     nets.critics.requires_grad_(False)
-    seen = _verdicts(nets, batch, shown)
+    seen = _verdicts(nets, batch, shown, options.piece)
     with torch.no_grad():
-        real = _verdicts(nets, batch, batch.target)
+        real = _verdicts(nets, batch, batch.target, options.piece)
     columns: Tensor = nets.critics["whole"].projection.columns(batch.clip)  # type: ignore[operator, union-attr]
     nets.critics.requires_grad_(True)
     scores, features = shown.new_zeros(()), shown.new_zeros(())
@@ -139,10 +136,10 @@ def _critic_terms(
     }
 
 
-def critic_losses(nets: TrainedTogether, batch: Batch, shown: Tensor, *, bf16: bool) -> Tensor:
+def critic_losses(nets: TrainedTogether, batch: Batch, shown: Tensor, options: TrainOptions) -> Tensor:
     """What the critics go down; `shown` (B, 3, R, R) as of `Made`, without gradients."""
-    with torch.autocast(shown.device.type, torch.bfloat16, enabled=bf16):
-        real, made = _verdicts(nets, batch, batch.target), _verdicts(nets, batch, shown.clamp(0, 1))
+    with torch.autocast(shown.device.type, torch.bfloat16, enabled=options.bf16):
+        real, made = (_verdicts(nets, batch, x, options.piece) for x in (batch.target, shown.clamp(0, 1)))
     total = torch.zeros((), device=shown.device)
     for one, other in zip(real, made, strict=True):
         total = total + losses.hinge_real(one.score) + losses.hinge_made(other.score)
