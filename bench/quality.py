@@ -1,12 +1,14 @@
 """How good the avatar looks: a person drives his own picture, and the result is compared with what he did.
 
-    python -m bench.quality --clips DIR [--shots 1] [--limit N] [--frames 40] [--generator live]
-        [--weights FILE] [--cross PORTRAITS] [--threads 2] [--sheet OUT.png] [--csv OUT.csv]
+    python -m bench.quality --clips DIR [--people A,B] [--shots 1] [--limit N] [--frames 40]
+        [--generator live] [--weights FILE] [--finetune] [--cross PORTRAITS] [--threads 2]
+        [--sheet OUT.png] [--csv OUT.csv]
 
 Pictures of the first half of each clip are moved as the person moves in its second half: by the generator
-(`model`), by the geometric warp alone (`warp_only`), and not at all (`copy`: the still picture). The last
-line of standard output is one JSON document; `bench/README.md` defines its figures. A clip that cannot be
-used is told and skipped; the exit status is 1 when none could be.
+(`model`), by the generator adapted to those pictures (`finetuned`, if asked for), by the geometric warp alone
+(`warp_only`), and not at all (`copy`: the still picture). The last line of standard output is one JSON
+document; `bench/README.md` defines its figures. A clip that cannot be used is told and skipped; the exit
+status is 1 when none could be.
 """
 
 from __future__ import annotations
@@ -27,11 +29,14 @@ from avatar.generate import NetworkGenerator, open_generator, open_networks
 from avatar.records import U8
 from avatar.tools import clock
 from avatar.train.data.layout import Clip, clips_of
+from avatar.train.finetune import finetune
+from avatar.train.pretrained import load_identity, load_perceptual
+from avatar.train.step import Judges as Teachers
 from bench import comparison_sheet, cross_driving, machine, scores
 from bench.judges import Judges, open_judges
 from bench.self_driving import SIDE, SIZE, Open, follow, play
 
-METHODS = ("model", "warp_only", "copy")
+METHODS = ("model", "finetuned", "warp_only", "copy")
 
 
 @dataclass(slots=True)
@@ -224,6 +229,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--shots", type=shared.whole_number_in(1, 32), default=1, metavar="K", help="pictures of each person"
     )
+    parser.add_argument("--people", metavar="A,B", help="only the clips of these people")
     parser.add_argument("--limit", type=count, metavar="N", help="only the first N clips")
     parser.add_argument(
         "--frames", type=count, default=40, metavar="N", help="compared frames of each clip (default: 40)"
@@ -236,6 +242,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="its networks (default: the shipped ones)"
+    )
+    parser.add_argument(
+        "--finetune",
+        action="store_true",
+        help="adapt the networks to each clip's pictures, too (minutes each; not with --cross)",
     )
     parser.add_argument(
         "--cross", type=Path, metavar="PORTRAITS", help="drive each picture of this folder by each clip, too"
@@ -252,19 +263,37 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def methods_of(generator: str, weights: Path | None) -> tuple[dict[str, Open], dict[str, str] | None]:
+def methods_of(
+    generator: str, weights: Path | None, *, tuned: bool = False
+) -> tuple[dict[str, Open], dict[str, str] | None]:
     """What is measured, by the names of the document, and which networks draw.
 
     Raises:
+        AvatarError: there is nothing to adapt to a person.
         ModelError: there are no such networks.
     """
     methods: dict[str, Open] = {"warp_only": lambda identity: open_generator("warp", identity, SIDE)}
     if generator == "warp":
+        if tuned:
+            raise AvatarError("the warp has no networks that could be fine-tuned")
         return methods, None
     trained = open_networks(generator, weights)
     methods["model"] = lambda identity: NetworkGenerator(identity, SIDE, trained)
+    if tuned:
+        teachers = Teachers(load_perceptual(), load_identity().embed)
+        methods["finetuned"] = lambda identity: NetworkGenerator(
+            finetune(identity, trained, judges=teachers), SIDE, trained
+        )
     name = f"the shipped {generator}" if weights is None else weights.name
     return methods, {"file": name, "sha256": trained.sha256}
+
+
+def of_people(clips: Sequence[Clip], people: Sequence[str]) -> list[Clip]:
+    """The clips of these people; raises AvatarError if somebody has none."""
+    unknown = set(people) - {clip.person for clip in clips}
+    if unknown:
+        raise AvatarError(f"there is no clip of {', '.join(sorted(unknown))}")
+    return [clip for clip in clips if clip.person in people]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -284,8 +313,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure and write the files; gives the JSON document."""
-    clips = clips_of(options.clips)[: options.limit]
-    methods, networks = methods_of(options.generator, options.weights)
+    clips = clips_of(options.clips)
+    if options.people is not None:
+        clips = of_people(clips, [name.strip() for name in options.people.split(",")])
+    clips = clips[: options.limit]
+    if options.finetune and options.cross is not None:
+        raise AvatarError("--finetune adapts to the pictures of clips; it does not go with --cross")
+    methods, networks = methods_of(options.generator, options.weights, tuned=options.finetune)
     for output in (options.sheet, options.csv):
         if output is not None:
             shared.check_output(output, [])

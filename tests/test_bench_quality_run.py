@@ -128,7 +128,8 @@ def test_from_clips_to_the_document(clips: Path, tmp_path: Path, capsys: Capture
     assert document["weights"]["file"] == "live.weights" and len(document["weights"]["sha256"]) == 64
     assert document["machine"]["command"] and document["date"].startswith("20")
     assert document["cross"] is None and document["akd_floor"] > 0
-    for method in quality.METHODS:
+    assert document["finetuned"] is None
+    for method in ("model", "warp_only", "copy"):
         figures = document[method]
         assert {name for name, value in figures.items() if value is None} == set(scores.CURVES)
         assert figures["mouth_corr_people"] == (0 if method == "copy" else 2)
@@ -150,6 +151,40 @@ def test_the_warp_alone_needs_no_weights(clips: Path, capsys: Capture) -> None:
     assert code == 0
     assert document["model"] is None and document["weights"] is None
     assert document["clips"] == document["people"] == 1 and document["shots"] == 3
+
+
+def test_networks_are_adapted_to_each_clips_pictures_if_asked_for(
+    clips: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def adapted(identity: Identity, trained: Any, *, judges: Any) -> Identity:
+        seen.append(len(identity.views))
+        return identity
+
+    monkeypatch.setattr(quality, "finetune", adapted)
+    monkeypatch.setattr(quality, "load_perceptual", lambda: None)
+    monkeypatch.setattr(quality, "load_identity", lambda: SimpleNamespace(embed=None))
+    weights = tmp_path / "live.weights"
+    weights.write_bytes(b"networks")
+    code, document, _ = run(
+        capsys, "--clips", str(clips), "--frames", "3", "--people", "anna, ben", "--finetune",
+        "--weights", str(weights), "--shots", "2",
+    )  # fmt: skip
+    assert code == 0 and seen == [2, 2, 2]
+    assert document["finetuned"] == document["model"] and not document["skipped"]
+
+
+def test_there_is_nothing_to_adapt_in_a_warp(clips: Path, capsys: Capture) -> None:
+    assert quality.main(["--clips", str(clips), "--generator", "warp", "--finetune"]) == 1
+    assert "no networks" in capsys.readouterr().err
+    assert quality.main(["--clips", str(clips), "--finetune", "--cross", str(clips)]) == 1
+    assert "does not go with --cross" in capsys.readouterr().err
+
+
+def test_somebody_who_has_no_clip(clips: Path, capsys: Capture) -> None:
+    assert quality.main(["--clips", str(clips), "--generator", "warp", "--people", "anna,bert"]) == 1
+    assert "no clip of bert" in capsys.readouterr().err
 
 
 def test_other_pictures_are_driven_too(clips: Path, tmp_path: Path, capsys: Capture) -> None:
