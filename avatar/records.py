@@ -59,6 +59,9 @@ class Observation:
     face: Face | None
     index: int
     captured_ns: int
+    close_ups: U8 | None = None
+    """(3, C, C), grey, C = `tools.close_ups.CLOSE_UP`: mouth, right and left eye as the camera saw them. They
+    are never stored. None: no picture was there, as in a motion recording."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +76,10 @@ class Motion:
     """(2,), closing of the right and left eye of the person, 0 open .. 1 shut."""
     jaw_open: float
     """0 shut .. 1 wide open."""
+    close_ups: U8 | None = None
+    """(3, C, C), grey, of the driver as in `Observation`; None: nothing is known but landmarks."""
+    trust: float = 0.0
+    """How much the close-ups count, 0..1: less while the driver goes or comes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import numpy as np
 
 from avatar.errors import OutputError
 from avatar.records import F32, U8
+from avatar.tools.close_ups import boxes_of
 from avatar.tools.looks import looks
-from avatar.train.data.samples import boxes_of
 from bench.scores import eyes_open, mouth_open
 from bench.self_driving import SIZE, Played
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from avatar.records import F32, U8, Face
+from avatar.tools.close_ups import boxes_of
 from avatar.tools.facemesh import EYES, MOUTH
 from avatar.tools.outlines import gap
-from avatar.train.data.samples import boxes_of
 from avatar.train.losses import cut_boxes
 from bench import measures
 from bench.judges import BATCH, CLOSE_UP, Judges, feature_distance, tensor_of

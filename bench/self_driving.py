@@ -247,7 +247,7 @@ def _moved(
     warp = Warper(identity, SIDE)
     for number in range(min(driver.choice.moments), len(driver.seen)):
         if number in faces:
-            motion = own(faces[number])
+            motion = own(faces[number], driver.seen[number].close_ups)
             warped = warp(motion, driver.seen[number].captured_ns)
             if number in wanted:
                 yield number, motion, warped

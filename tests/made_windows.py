@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from avatar.model.expression import DriverLook
 from avatar.model.networks import Networks
 from avatar.model.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
 from avatar.model.presets import PRESETS, Preset
+from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.drawing import CHANNELS
 
 _DRAWING = CHANNELS["coloured"]
@@ -33,6 +35,7 @@ class Windows:
     valid: Tensor
     warps: Tensor
     drawing: Tensor
+    look: DriverLook
 
 
 def made_windows(
@@ -54,6 +57,11 @@ def made_windows(
         valid,
         torch.rand(count, 2, 5, size, size, generator=noise),
         torch.rand(count, drawing, size, size, generator=noise),
+        DriverLook(
+            torch.rand(count, 3, CLOSE_UP, CLOSE_UP, generator=noise),
+            torch.tensor([[0.5, 0.7, 0.3], [0.35, 0.4, 0.2], [0.65, 0.4, 0.2]]).expand(count, -1, -1),
+            torch.ones(count),
+        ),
     )
 
 

@@ -74,7 +74,7 @@ def error(identity: Identity, trained: Trained) -> float:
     batch = collate([views.nearest(target) for target in range(len(identity.views))])
     psi = psi_of(identity, trained).expand(len(batch.target), -1)
     with torch.no_grad():
-        drawn = networks_of(identity, trained).draw(batch.warps, batch.drawing, psi)
+        drawn = networks_of(identity, trained).draw(batch.warps, batch.drawing, psi, batch.look)
         person = blend(drawn, batch.warps[:, 0, :3])
     return float(pyramid_l1(person, batch.target, batch.matte))
 
@@ -149,11 +149,12 @@ def test_the_picture_held_back_is_not_learnt_from(trained: Trained, monkeypatch:
         return []
 
     monkeypatch.setattr(OwnViews, "of", of)
-    for views in (1, 3, 4, 6):
+    for views in (1, 3, 4, 6, 8):
         psi = psi_of(person(views), trained)
         taught, kept, held_back = tuning._samples(person(views), trained, psi, 0)
-        assert (held_back is not None) == (views >= 4) and taught == kept == []
-    assert asked == [[0], [0, 1, 2], [0, 1, 3], [0, 1, 2, 4, 5]]
+        assert (0 if held_back is None else len(held_back.target)) == (views + 1) // 4 * (views >= 4)
+        assert taught == kept == []
+    assert asked == [[0], [0, 1, 2], [0, 1, 3], [0, 1, 3, 4, 5], [0, 1, 3, 4, 5, 7]]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -318,14 +319,15 @@ def test_critics_of_a_run_take_part(
         load_critics(checkpoint, PRESETS["live"], torch.zeros(128))
 
 
-def test_a_single_view_is_drawn_elsewhere_as_before(trained: Trained) -> None:
-    identity = person(1)
+@pytest.mark.parametrize("count", [1, 4])
+def test_views_are_drawn_elsewhere_as_before(trained: Trained, count: int) -> None:
+    identity = person(count)
     psi = psi_of(identity, trained)
     taught, kept, _ = tuning._samples(identity, trained, psi, 0)
     assert len(taught) == len(kept)
     batch = collate(kept)
     with torch.no_grad():
-        drawn = trained.networks.draw(batch.warps, batch.drawing, psi.expand(len(kept), -1))
+        drawn = trained.networks.draw(batch.warps, batch.drawing, psi.expand(len(kept), -1), batch.look)
     made = blend(drawn, batch.warps[:, 0, :3]).clamp(0, 1)
     torch.testing.assert_close(batch.target, made, rtol=0, atol=0.01)
     assert (batch.drawing[0] != batch.drawing[1]).any()
@@ -339,7 +341,7 @@ def test_a_single_view_is_drawn_elsewhere_as_before(trained: Trained) -> None:
 
 def test_every_sample_comes_before_any_comes_again() -> None:
     samples = OwnViews(person(3).views, 64, "layers", seed=0).of([0, 1, 2])
-    stream = tuning._batches(samples, [], seed=0)
-    shown = torch.cat([next(stream).warps for _ in range(len(samples) // BATCH)])
+    stream = tuning._batches(samples, samples[:1], seed=0)
+    shown = torch.cat([next(stream).warps[: BATCH // 2] for _ in range(2 * len(samples) // BATCH)])
     wanted = collate(samples).warps
     assert all(any(torch.equal(one, other) for other in shown) for one in wanted)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from made_motions import driven, rigid
+from made_windows import awake
 from safetensors.numpy import load_file, save_file
 
 from avatar.errors import ModelError
@@ -25,6 +26,7 @@ from avatar.model.networks import Networks
 from avatar.model.presets import PRESETS
 from avatar.pipeline import Renderer, with_conditioning
 from avatar.records import Identity
+from avatar.tools.close_ups import CLOSE_UP, boxes_of
 from avatar.warp import ViewWarper
 
 SIDE = 160
@@ -107,6 +109,30 @@ def test_the_flow_moves_pixels_of_the_crop(astronaut_identity: Identity, tmp_pat
         np.abs(made[middle] - np.roll(bare, -by, axis=1)[middle].astype(int)).mean() for by in (step, 0)
     )
     assert moved < 0.5 * still
+
+
+def test_what_the_camera_saw_of_the_driver_changes_the_mouth_alone(
+    astronaut_identity: Identity, tmp_path: Path
+) -> None:
+    networks = fresh()
+    awake(networks)
+    networks.generator.get_parameter("tell4.weight").data *= 30
+    trained = load_networks(saved(networks, tmp_path / "awake.safetensors"), "tiny")
+    motion = driven(astronaut_identity, {"jawOpen": 0.5})
+    warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
+    generator = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)
+    ramp = np.tile(np.arange(CLOSE_UP, dtype=np.uint8) * 8, (3, CLOSE_UP, 1))
+    teeth = ramp.copy()
+    teeth[0] = ramp[0].T
+    made = [
+        generator(warped, replace(motion, close_ups=seen, trust=trust)).rgb.astype(int)
+        for seen, trust in ((None, 0.0), (ramp, 1.0), (teeth, 1.0), (teeth, 0.0))
+    ]
+    assert (made[0] == made[3]).all() and np.abs(made[0] - made[1]).max() > 2
+    changed = np.abs(made[2] - made[1]).max(axis=2)
+    x, y, side = boxes_of(motion.landmarks[:, :2] * SIDE)[0].tolist()
+    rows, columns = np.nonzero(changed > changed.max() / 4)
+    assert changed.max() > 2 and abs(np.median(columns) - x) < side and abs(np.median(rows) - y) < side
 
 
 def test_a_second_view_changes_the_picture(astronaut_identity: Identity, tmp_path: Path) -> None:

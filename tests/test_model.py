@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avatar.model.blocks import fold_spectral, instance_norm, load_folded, spectral, styles_of
 from avatar.model.embedder import mean_over_pictures
+from avatar.model.expression import CODE, MOUTH_CODE, DriverLook, placed
 from avatar.model.generator import Drawn, blend
 from avatar.model.networks import Networks
 from avatar.model.presets import PRESETS, Preset
@@ -26,7 +27,7 @@ def parts(drawn: Drawn) -> dict[str, Tensor]:
 
 
 def all_at_once(networks: Networks, given: Windows) -> Drawn:
-    drawn: Drawn = networks(given.references, given.valid, given.warps, given.drawing)
+    drawn: Drawn = networks(given.references, given.valid, given.warps, given.drawing, given.look)
     return drawn
 
 
@@ -36,7 +37,7 @@ def test_what_is_cached_gives_what_all_at_once_gives(name: str) -> None:
     with torch.inference_mode():
         whole = all_at_once(networks, given)
         psi = networks.condition(networks.embed(given.references, given.valid))
-        cached = networks.draw(given.warps, given.drawing, psi)
+        cached = networks.draw(given.warps, given.drawing, psi, given.look)
     for part, values in parts(whole).items():
         torch.testing.assert_close(parts(cached)[part], values, rtol=0, atol=0)
 
@@ -75,6 +76,60 @@ def test_a_picture_that_is_not_there_says_nothing(name: str) -> None:
         embeddings = networks.embed(given.references, given.valid)
         alone = networks.embed(given.references[1:, :1], torch.ones(1, 1))
     torch.testing.assert_close(embeddings[1:], alone, rtol=1e-4, atol=1e-5)
+
+
+# The driver's look
+
+
+def drawn_for(networks: Networks, given: Windows, look: DriverLook | None) -> Drawn:
+    with torch.inference_mode():
+        psi = networks.condition(networks.embed(given.references, given.valid))
+        return networks.draw(given.warps, given.drawing, psi, look)
+
+
+@pytest.mark.parametrize("name", ["live", "tiny"])
+def test_another_mouth_of_the_driver_is_another_mouth_and_no_other_eye(name: str) -> None:
+    networks, given = made_networks(name).eval(), made_windows(PRESETS[name], 128, count=1)
+    close_ups = given.look.close_ups.clone()
+    close_ups[:, 0] = close_ups[:, 0].flip(-2)
+    code = getattr(networks.generator, "expression").code  # noqa: B009
+    with torch.inference_mode():
+        moved = (code(close_ups) - code(given.look.close_ups))[0] != 0
+    assert moved[:MOUTH_CODE].all() and not moved[MOUTH_CODE:].any()
+    made = [
+        drawn_for(networks, given, replace(given.look, close_ups=x))
+        for x in (close_ups, given.look.close_ups)
+    ]
+    assert (made[0].base - made[1].base).abs().max() > 1e-4
+
+
+def test_codes_lie_where_mouth_and_eyes_are() -> None:
+    boxes = torch.tensor([[[0.5, 0.75, 0.25], [0.25, 0.25, 0.25], [0.75, 0.25, 0.25]]])
+    maps = placed(torch.arange(1.0, CODE + 1)[None], boxes, 32)
+    assert maps.shape == (1, CODE, 32, 32)
+    for channel, (row, column) in ((0, (24, 16)), (MOUTH_CODE, (8, 8)), (CODE - 1, (8, 24))):
+        assert maps[0, channel, row, column] == channel + 1
+        maps[0, channel, row - 6 : row + 7, column - 6 : column + 7] = 0
+        assert not maps[0, channel].any()
+
+
+def test_the_drivers_light_and_contrast_say_nothing() -> None:
+    networks, given = made_networks("live").eval(), made_windows(PRESETS["live"], 64)
+    code = getattr(networks.generator, "expression").code  # noqa: B009
+    with torch.inference_mode():
+        bright, dark = code(given.look.close_ups), code(0.3 * given.look.close_ups + 0.2)
+    assert (bright - dark).abs().max() < 0.1 < bright.abs().max()
+
+
+@pytest.mark.parametrize("name", ["live", "tiny"])
+def test_a_driver_who_is_not_trusted_is_as_one_who_is_not_seen(name: str) -> None:
+    networks, given = made_networks(name).eval(), made_windows(PRESETS[name], 64)
+    unknown = drawn_for(networks, given, None)
+    untrusted = drawn_for(networks, given, replace(given.look, trust=torch.zeros(2)))
+    half = drawn_for(networks, given, replace(given.look, trust=torch.full((2,), 0.5)))
+    for part, values in parts(unknown).items():
+        torch.testing.assert_close(parts(untrusted)[part], values)
+    assert (half.base - unknown.base).abs().max() > 1e-4
 
 
 def test_the_embedding_is_the_mean_over_the_pictures_that_are_there() -> None:
@@ -120,7 +175,7 @@ def test_the_cost_of_a_frame(name: str, low: float, high: float) -> None:
     psi = torch.zeros(1, networks.projection.out_features)
     # Not in inference mode, in which the counter sees nothing of a spectral norm.
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        networks.draw(warps, drawing, psi)
+        networks.draw(warps, drawing, psi, made_windows(preset, 256, count=1).look)
     assert low < counter.get_total_flops() / 2e9 < high
 
 

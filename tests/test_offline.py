@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from made_people import made_face
 
 from avatar.errors import NoFaceError, VideoError
 from avatar.offline import animate, track_clip
@@ -17,9 +18,7 @@ PERIOD_NS = 40_000_000
 
 
 def face() -> Face:
-    return Face(
-        np.zeros((478, 3), np.float32), np.zeros(52, np.float32), np.eye(4, dtype=np.float32), (64, 48)
-    )
+    return made_face(shift=(32, 24), scale=6)
 
 
 class Clip:
@@ -80,6 +79,8 @@ def test_no_picture_of_the_clip_is_kept() -> None:
     assert [observation.captured_ns for observation in seen] == [i * PERIOD_NS for i in range(20)]
     assert [observation.face is None for observation in seen] == [i % 3 == 0 for i in range(20)]
     assert clip.most_held <= 1
+    assert [observation.close_ups is None for observation in seen] == [i % 3 == 0 for i in range(20)]
+    assert all(one.close_ups.shape == (3, 32, 32) for one in seen if one.close_ups is not None)
 
 
 def test_a_recording_needs_no_tracker() -> None:

@@ -63,6 +63,14 @@ def test_shut_lids_touch_even_if_the_picture_has_them_shut(rest_shut: bool) -> N
     assert min(gap(open_.landmarks, eye) for eye in EYES) > 0.15 and open_.blink.max() < 0.1
 
 
+def test_what_was_seen_of_mouth_and_eyes_goes_along(front: View) -> None:
+    own = OwnMotion(front, [seen()])
+    close_ups = np.zeros((3, 32, 32), np.uint8)
+    motion = own(seen(), close_ups)
+    assert motion.close_ups is close_ups and motion.trust == 1
+    assert own(seen()).close_ups is None and own(seen()).trust == 0
+
+
 def test_lips_that_all_but_touch_do(front: View) -> None:
     near = seen({"jawOpen": 0.02})
     assert gap(near, MOUTH) > 0

@@ -9,7 +9,7 @@ import pytest
 from made_drivers import SMILE, Driver, assert_never_crossed, jump, off
 from made_people import Vector, blink, made_face, made_identity
 
-from avatar.records import F32, Face, Identity, Motion, Observation
+from avatar.records import F32, U8, Face, Identity, Motion, Observation
 from avatar.retarget import Retargeter
 from avatar.retarget.retarget import (
     SCALE_LIMIT,
@@ -17,6 +17,7 @@ from avatar.retarget.retarget import (
     TURN_LIMIT,
     MotionMode,
 )
+from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.facemesh import EYES, MOUTH, face_model
 from avatar.tools.geometry import fit_similarity, vector_from_rotation
 from avatar.tools.outlines import gap
@@ -240,6 +241,37 @@ def test_stopped_and_jumping_clocks_do_no_harm(laughing: Identity) -> None:
     for time in (0, 0, 0, 10**9, 10**9 - 5, 10**12, 10**12):
         motion = retarget(Observation(made_face({"jawOpen": 0.5}), 0, time))
         assert np.isfinite(motion.landmarks).all() and np.isfinite(motion.head).all()
+
+
+def test_the_drivers_close_ups_count_as_long_as_he_is_there(laughing: Identity) -> None:
+    retarget = Retargeter(laughing)
+    seen = np.full((3, CLOSE_UP, CLOSE_UP), 200, np.uint8)
+
+    def at(ms: int, face: Face | None, close_ups: U8 | None) -> tuple[U8 | None, float]:
+        motion = retarget(Observation(face, 0, ms * 1_000_000, close_ups))
+        return motion.close_ups, motion.trust
+
+    def assert_seen(ms: int, face: Face | None, level: int) -> None:
+        close_ups, trust = at(ms, face, None if face is None else seen)
+        assert close_ups is not None and (close_ups == level).all() and trust == 1
+
+    assert at(0, None, None) == (None, 0)
+    for ms in range(66, 800, 33):
+        at(ms, made_face(), seen)
+    assert_seen(800, made_face(), 200)
+    assert_seen(1000, None, 200)  # held
+    # Another look after a short loss comes by and by, as the landmarks do.
+    seen = seen // 2
+    levels = [int(at(ms, made_face(), seen)[0].max()) for ms in range(1033, 1400, 33)]  # type: ignore[union-attr]
+    assert levels == sorted(levels, reverse=True) and levels[0] > 190 and 100 < levels[3] < 190
+    assert_seen(1433, made_face(), 100)
+    shares = [at(ms, None, None)[1] for ms in range(1800, 3000, 100)]
+    assert shares == sorted(shares, reverse=True) and 0 < shares[3] < 1
+    assert at(3000, None, None) == (None, 0)
+    # Landmarks alone, as of a recording.
+    for ms in range(3100, 4000, 33):
+        last = at(ms, made_face(), None)
+    assert last == (None, 0)
 
 
 def test_motions_are_fresh_and_typed(laughing: Identity) -> None:

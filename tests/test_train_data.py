@@ -6,12 +6,14 @@ import dataclasses
 from dataclasses import fields
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from made_caches import SIDE, made_cache, write_caches
 
 from avatar.errors import ModelError, VideoError
+from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.drawing import CHANNELS
 from avatar.tools.facemesh import face_model
 from avatar.train.data import prepare as preparation
@@ -19,7 +21,8 @@ from avatar.train.data.batches import Batch, batches
 from avatar.train.data.clip_cache import NUMBERS, PACKED, ClipCache, load_clip
 from avatar.train.data.layout import Clip, clips_of
 from avatar.train.data.prepare import PrepareOptions, cache_file, prepare
-from avatar.train.data.samples import Sample, SampleOptions, Samples
+from avatar.train.data.samples import Sample, SampleOptions, Samples, _mirrored
+from avatar.train.losses import cut_boxes
 
 TINY = SampleOptions(size=64, views=2, reference_size=64)
 
@@ -169,7 +172,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def assert_same(one: object, other: object, kind: type) -> None:
     for field in fields(kind):
         ours, theirs = getattr(one, field.name), getattr(other, field.name)
-        assert ours == theirs if isinstance(ours, int) else (ours == theirs).all(), field.name
+        assert ours == theirs if isinstance(ours, int | float) else (ours == theirs).all(), field.name
 
 
 def test_a_number_is_always_the_same_sample(files: list[Path]) -> None:
@@ -243,6 +246,39 @@ def test_augmenting_changes_colours_alike_and_mirrors_all(files: list[Path]) -> 
     assert 0 < mirrored < 12
 
 
+def test_augmenting_gives_the_driver_another_camera_and_sometimes_none(files: list[Path]) -> None:
+    plain = Samples(files, dataclasses.replace(TINY, augment=False), seed=0)
+    changed = Samples(files, TINY, seed=0)
+    unseen = 0
+    alike: list[float] = []
+    for number in range(48):
+        one, other = plain[number], changed[number]
+        assert one.close_ups.shape == (3, CLOSE_UP, CLOSE_UP) and one.trust == 1
+        unseen += other.trust == 0
+        same_side = np.array_equal(one.points, other.points)
+        wanted = one.close_ups if same_side else one.close_ups[[0, 2, 1], :, ::-1]
+        assert (other.close_ups != wanted).any()
+        alike.append(np.corrcoef(other.close_ups[0].ravel(), wanted[0].ravel())[0, 1])
+    assert 0 < unseen < 12 and np.mean(alike) > 0.7
+
+
+def test_a_mirrored_driver_has_his_other_eye_there(files: list[Path]) -> None:
+    sample = Samples(files, dataclasses.replace(TINY, augment=False), seed=0)[1]
+    ramp = np.tile(np.arange(CLOSE_UP, dtype=np.uint8), (CLOSE_UP, 1))
+    close_ups = np.stack([ramp, ramp + 50, ramp + 100])
+    mirrored = _mirrored(dataclasses.replace(sample, close_ups=close_ups)).close_ups
+    back = ramp[:, ::-1]
+    np.testing.assert_array_equal(mirrored, np.stack([back, back + 100, back + 50]))
+
+
+def test_close_ups_are_what_the_window_shows_there(files: list[Path]) -> None:
+    size = 256
+    sample = Samples(files, dataclasses.replace(TINY, augment=False, size=size), seed=0)[1]
+    grey = torch.from_numpy(cv2.cvtColor(np.ascontiguousarray(sample.target[..., :3]), cv2.COLOR_RGB2GRAY))
+    shown = cut_boxes(grey[None, None].float(), torch.from_numpy(sample.boxes)[None], CLOSE_UP)[:, 0]
+    assert (shown - torch.from_numpy(sample.close_ups)).abs().mean() < 1
+
+
 # Batches
 
 
@@ -256,6 +292,9 @@ def test_a_batch_is_its_samples(files: list[Path]) -> None:
         ]
         wanted = torch.from_numpy(samples[start + 1].target[..., :3]).movedim(-1, 0) / 255
         torch.testing.assert_close(batch.target[1], wanted)
+        close_ups = torch.from_numpy(samples[start + 1].close_ups) / 255
+        torch.testing.assert_close(batch.look.close_ups[1], close_ups)
+        assert batch.look.trust.tolist() == [samples[start + i].trust for i in range(3)]
 
 
 def test_processes_make_the_same_batches(files: list[Path]) -> None:
@@ -268,7 +307,7 @@ def test_processes_make_the_same_batches(files: list[Path]) -> None:
 def assert_same_batch(one: Batch, other: Batch) -> None:
     for field in fields(Batch):
         ours, theirs = getattr(one, field.name), getattr(other, field.name)
-        assert ours == theirs if isinstance(ours, int) else torch.equal(ours, theirs)
+        assert ours == theirs if isinstance(ours, int | float) else torch.equal(ours, theirs)
 
 
 def test_clips_without_a_usable_pair_are_given_up(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,9 +34,9 @@ def add_parser(commands: Subparsers) -> None:
         run,
         help="adapt the networks to one person",
         description="Teach the last layers of the networks on the pictures in an .avatar file, and store "
-        "them there. It takes minutes, and helps most with several pictures. Of four or more one is held "
-        "back to tell when to stop. What is stored is for these networks: with others the avatar is as "
-        "before.",
+        "them there. It takes minutes, and helps most with several pictures. Of four or more each fourth "
+        "is held back to tell when to stop. What is stored is for these networks: with others the avatar "
+        "is as before.",
         examples=EXAMPLES,
     )
     parser.add_argument("avatar", type=Path, metavar="FILE.avatar", help="made by 'avatar enroll'")
@@ -44,7 +44,7 @@ def add_parser(commands: Subparsers) -> None:
         "-o", "--output", type=Path, metavar="OUT.avatar", help="where to (default: into the same file)"
     )
     parser.add_argument(
-        "--steps", type=whole_number_in(1, STEPS_MAX), metavar="N", help="at most so many (default: 60)"
+        "--steps", type=whole_number_in(1, STEPS_MAX), metavar="N", help="at most so many (default: 100)"
     )
     parser.add_argument(
         "--preset", choices=PRESETS, default="live", help="which networks (default: %(default)s)"

@@ -9,14 +9,16 @@ from torch import Tensor
 
 from avatar.generate.conditioning import networks_of, psi_of
 from avatar.generate.network_file import Trained
+from avatar.model.expression import DriverLook
 from avatar.model.generator import Drawn
 from avatar.model.precision import bf16_is_fast
 from avatar.records import F32, U8, Identity, Motion, Portrait, Warped
+from avatar.tools.close_ups import boxes_of
 from avatar.tools.drawing import draw_landmarks
 from avatar.tools.network_input import warp_slot
 from avatar.tools.outlines import Box, box_around
 from avatar.tools.scaling import resized
-from avatar.tools.window import head_window, in_pixels
+from avatar.tools.window import head_window, in_pixels, to_window
 
 RIM = 0.06
 """Towards the edge of its window the network's answer fades into the bare warp, in sides of the window."""
@@ -63,12 +65,12 @@ class NetworkGenerator:
         return Portrait(rgb=np.asarray(rgb, np.uint8))
 
     def _draw(self, best: U8, other: Warped | None, motion: Motion, window: F32) -> Drawn:
-        size = self._size
+        size, look = self._size, _look(motion, window)
         second = np.zeros_like(best) if other is None else warp_slot(other, window, size)
         drawing = draw_landmarks(motion.landmarks, window, size, self._style)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
             return self._networks.draw(
-                torch.stack([_tensor(best), _tensor(second)])[None], _tensor(drawing)[None], self._psi
+                torch.stack([_tensor(best), _tensor(second)])[None], _tensor(drawing)[None], self._psi, look
             )
 
     def _mend(self, person: U8, alpha: U8, drawn: Drawn, shown: F32, window: F32, box: Box) -> None:
@@ -103,6 +105,18 @@ class NetworkGenerator:
         rows = steps[..., 1] + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
         moved = cv2.remap(person, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(moved, np.uint8)
+
+
+def _look(motion: Motion, window: F32) -> DriverLook | None:
+    """What is known of the driver but landmarks."""
+    if motion.close_ups is None:
+        return None
+    boxes = boxes_of(to_window(motion.landmarks[:, :2], window))
+    return DriverLook(
+        torch.from_numpy(motion.close_ups)[None].float().div_(255),
+        torch.from_numpy(boxes)[None],
+        torch.tensor([motion.trust]),
+    )
 
 
 def _tensor(picture: U8) -> Tensor:

@@ -3,8 +3,9 @@
     camera --[Slot]--> tracker --[Slot]----> generator --[Slot]--> one thread per output
             Frame              Observation   retarget, render  Frame
 
-Behind the tracker there are numbers only: no camera pixel ever reaches the generator's thread. Nothing
-queues: a slot holds one item and the newest wins.
+Behind the tracker there are numbers, and three small grey close-ups that an encoder makes numbers of: no
+picture of the camera ever reaches the generator's thread, and no pixel of it an output. Nothing queues: a
+slot holds one item and the newest wins.
 """
 
 from __future__ import annotations

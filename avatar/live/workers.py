@@ -13,6 +13,7 @@ from avatar.live.handover import Made
 from avatar.live.record import SECOND_NS, Record
 from avatar.records import Face, Frame, Motion, Observation
 from avatar.tools import clock
+from avatar.tools.close_ups import observed
 from avatar.tools.slot import Slot, T
 
 Source: TypeAlias = Callable[[], Frame | Observation | None]
@@ -108,7 +109,7 @@ class CameraWork:
 
 
 class TrackerWork:
-    """Turns camera frames into observations. Here the camera's pixels end."""
+    """Turns camera frames into observations. Here the camera's pictures end."""
 
     def __init__(
         self,
@@ -131,8 +132,8 @@ class TrackerWork:
             if frame is None:
                 continue
             with self._record.times.measure("track"):
-                face = self._tracker(frame)
-            self._send(self._observations, Observation(face, frame.index, frame.captured_ns))
+                observation = observed(self._tracker(frame), frame)
+            self._send(self._observations, observation)
 
 
 class GeneratorWork:

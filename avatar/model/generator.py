@@ -1,7 +1,8 @@
 """The `live` generator: mends a warped picture instead of painting a new one.
 
 The person's own pixels come already moved into the wanted pose; the network says where to trust them, how to
-shift and shade them, and paints what they cannot show. At 256 pixels it costs less than 1.5 GMAC.
+shift and shade them, and paints what they cannot show: there it goes by what the driver's camera saw, in few
+numbers. At 256 pixels it costs less than 1.5 GMAC.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from avatar.model.blocks import (
     twice,
     twice_smooth,
 )
+from avatar.model.expression import CODE, DriverLook, ExpressionEncoder, placed
 
 WARP_CHANNELS = 5
 """Colours, alpha, confidence."""
@@ -83,10 +85,14 @@ class LiveGenerator(nn.Module):
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
         self.mouth_bias = nn.Parameter(torch.tensor(MOUTH))
+        self.expression = ExpressionEncoder()
+        self.tell8, self.tell4 = (nn.Conv2d(CODE, width, 1, bias=False) for width in (w8, w4))
+        for tell in (self.tell8, self.tell4):
+            nn.init.zeros_(tell.weight)
         self.styled = (w8, w8, *(w16,) * (2 * middle), w8, w8, w4)
         """Widths of the layers that take parameters of the identity, in order."""
 
-    def forward(self, warps: Tensor, drawing: Tensor, psi: Tensor) -> Drawn:
+    def forward(self, warps: Tensor, drawing: Tensor, psi: Tensor, look: DriverLook | None = None) -> Drawn:
         """Mend a window.
 
         Args:
@@ -94,6 +100,7 @@ class LiveGenerator(nn.Module):
                 zeros if there is none; R a multiple of 16.
             drawing: (B, D, R, R), 0..1.
             psi: (B, 2 * sum(styled)), the identity's parameters.
+            look: what the camera saw of the driver's mouth and eyes; None: not known.
         """
         best, second = warps[:, 0], warps[:, 1]
         style = styles_of(psi, self.styled)
@@ -104,12 +111,24 @@ class LiveGenerator(nn.Module):
         h = F.leaky_relu(self.down16(x8), SLOPE)  # (B, w16, R/16, R/16)
         for block in self.middle:
             h = block(h, next(style), next(style))
-        h = self.decode8(x8 + twice(self.up8(h)), next(style), next(style))  # (B, w8, R/8, R/8)
+        h = x8 + twice(self.up8(h))  # (B, w8, R/8, R/8)
+        code = None if look is None else self.expression(look)
+        h = _told(h, self.tell8, look, code)
+        h = self.decode8(h, next(style), next(style))
         h = x4 + twice(self.up4(h))  # (B, w4, R/4, R/4)
+        h = _told(h, self.tell4, look, code)
         h = h + F.leaky_relu(self.decode4(h, next(style)), SLOPE)
         h = F.leaky_relu(x2 + twice(self.up2(h)), SLOPE)  # (B, w2, R/2, R/2)
         h = F.leaky_relu(self.decode2(h), SLOPE)
         return _read(self.head(h).float(), best.float(), second.float(), self.mouth_bias * drawing[:, 1:2])
+
+
+def _told(h: Tensor, tell: nn.Module, look: DriverLook | None, code: Tensor | None) -> Tensor:
+    """Features (B, C, n, n) with what the driver's look adds to them."""
+    if look is None or code is None:
+        return h
+    told: Tensor = h + tell(placed(code, look.boxes, h.shape[-1]))
+    return told
 
 
 def _read(out: Tensor, best: Tensor, second: Tensor, mouth: Tensor) -> Drawn:

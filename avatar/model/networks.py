@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from avatar.model.expression import DriverLook
 from avatar.model.generator import Drawn
 
 
@@ -41,11 +42,18 @@ class Networks(nn.Module):
         psi: Tensor = self.projection(embedding)
         return psi
 
-    def draw(self, warps: Tensor, drawing: Tensor, psi: Tensor) -> Drawn:
+    def draw(self, warps: Tensor, drawing: Tensor, psi: Tensor, look: DriverLook | None = None) -> Drawn:
         """One window of an identity, see `LiveGenerator.forward`."""
-        drawn: Drawn = self.generator(warps, drawing, psi)
+        drawn: Drawn = self.generator(warps, drawing, psi, look)
         return drawn
 
-    def forward(self, references: Tensor, valid: Tensor, warps: Tensor, drawing: Tensor) -> Drawn:
+    def forward(
+        self,
+        references: Tensor,
+        valid: Tensor,
+        warps: Tensor,
+        drawing: Tensor,
+        look: DriverLook | None = None,
+    ) -> Drawn:
         """All at once, with nothing cached."""
-        return self.draw(warps, drawing, self.condition(self.embed(references, valid)))
+        return self.draw(warps, drawing, self.condition(self.embed(references, valid)), look)

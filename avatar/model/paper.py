@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from avatar.model.blocks import SelfAttention, instance_norm, restyled, spectral, styles_of
 from avatar.model.discriminator import Projection, Verdict
 from avatar.model.embedder import mean_over_pictures
+from avatar.model.expression import DriverLook
 from avatar.model.generator import Drawn
 from avatar.model.residual import DownBlock, FlatBlock, StyledBlock
 
@@ -106,13 +107,14 @@ class PaperGenerator(nn.Module):
         self.styled = (*styled, ups[-1])
         """Widths of the layers that take parameters of the identity, in order."""
 
-    def forward(self, warps: Tensor, drawing: Tensor, psi: Tensor) -> Drawn:
+    def forward(self, warps: Tensor, drawing: Tensor, psi: Tensor, look: DriverLook | None = None) -> Drawn:
         """Paint a window.
 
         Args:
             warps: (B, 2, 5, R, R), of which only the best view's alpha is used: there is no other matte.
             drawing: (B, D, R, R), 0..1; R a multiple of 16.
             psi: (B, 2 * sum(styled)), the identity's parameters.
+            look: not used; the paper knows landmarks alone.
         """
         style = styles_of(psi, self.styled)
         h = F.pixel_unshuffle(drawing * 2 - 1, self.fold)

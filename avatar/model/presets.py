@@ -5,7 +5,7 @@ is asked once for a person. P is the projection to the identity's parameters.
 
 | preset        | frame      | parameters of generator, embedder, P | of the discriminator |
 |---------------|------------|--------------------------------------|----------------------|
-| `live`        | 1.48 GMAC  | 1.56 M, 0.84 M, 0.28 M               | 0.44 M               |
+| `live`        | 1.49 GMAC  | 1.62 M, 0.84 M, 0.28 M               | 0.44 M               |
 | `paper`       | 47.8 GMAC  | 36.1 M, 14.9 M, 7.7 M                | 19.6 M               |
 | `paper-small` | 1.38 GMAC  | 0.65 M, 0.49 M, 0.26 M               | 1.10 M               |
 

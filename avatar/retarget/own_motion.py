@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avatar.records import F32, Motion, View
+from avatar.records import F32, U8, Motion, View
 from avatar.retarget.proportions import opening_of, touch
 from avatar.retarget.retarget import JAW_WIDE
 from avatar.tools.facemesh import EYES, MOUTH, face_model
@@ -31,8 +31,8 @@ class OwnMotion:
         self._front = fit_similarity(model.mean, front.landmarks, model.rigid).inverse()
         self._rest = self._rest_shape([front.landmarks, *faces_in_crop])
 
-    def __call__(self, landmarks: F32) -> Motion:
-        """The motion for landmarks (478, 3) in crop units of the picture.
+    def __call__(self, landmarks: F32, close_ups: U8 | None = None) -> Motion:
+        """The motion for landmarks (478, 3) in crop units of the picture, and the close-ups of that moment.
 
         They are left as they are, but lids and lips that all but touch do touch.
         """
@@ -47,6 +47,8 @@ class OwnMotion:
             head=pose.after(self._front).matrix,
             blink=np.array(blink, np.float32),
             jaw_open=float(np.clip(opening_of(shape, MOUTH) / JAW_WIDE, 0, 1)),
+            close_ups=close_ups,
+            trust=float(close_ups is not None),
         )
 
     def _rest_shape(self, faces: Sequence[F32]) -> F32:

@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from avatar.records import F32, Face, Identity, Motion, Observation
+from avatar.records import F32, U8, Face, Identity, Motion, Observation
 from avatar.retarget.driver import Posed, Rest, RestFinder, nearest, posed
 from avatar.retarget.proportions import keep_gaze_inside, opening_of, ratios, touch
+from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.facemesh import MOUTH, face_model
 from avatar.tools.geometry import (
     Similarity,
@@ -75,6 +76,10 @@ class _State:
     shape: F32
     """(478, 3), offset from the portrait's resting face, face frame."""
     blink: F32
+    close_ups: F32
+    """(3, CLOSE_UP, CLOSE_UP), grey levels; zeros if there are none,"""
+    trust: F32
+    """(1,), and how much they count."""
 
     def mixed(self, other: _State, share: float) -> _State:
         """This state, `share` of the way to `other`."""
@@ -84,6 +89,8 @@ class _State:
             self.scale + np.float32(share) * (other.scale - self.scale),
             self.shape + np.float32(share) * (other.shape - self.shape),
             self.blink + np.float32(share) * (other.blink - self.blink),
+            self.close_ups + np.float32(share) * (other.close_ups - self.close_ups),
+            self.trust + np.float32(share) * (other.trust - self.trust),
         )
 
 
@@ -93,6 +100,8 @@ REST = _State(
     np.zeros(1, np.float32),
     np.zeros((478, 3), np.float32),
     np.zeros(2, np.float32),
+    np.zeros((3, CLOSE_UP, CLOSE_UP), np.float32),
+    np.zeros(1, np.float32),
 )
 
 
@@ -158,7 +167,7 @@ class Retargeter:
         if observation.face is None:
             self._state = self._without_face(now)
         else:
-            self._state = self._with_face(observation.face, now)
+            self._state = self._with_face(observation.face, observation.close_ups, now)
         self._last_ns = now
         return self._motion(self._state)
 
@@ -166,7 +175,7 @@ class Retargeter:
     def _portrait_turn(self) -> F32:
         return vector_from_rotation(self._pose.rotation)
 
-    def _with_face(self, face: Face, now: int) -> _State:
+    def _with_face(self, face: Face, close_ups: U8 | None, now: int) -> _State:
         changed = self._frame_size not in (None, face.frame_size)
         if not self._prepared and (changed or self._was_away(now)):
             self._forget_driver()
@@ -179,7 +188,7 @@ class Retargeter:
             self._returned_ns, self._left = now, self._state
             for one in self._filters:
                 one.reset()
-        state = self._filtered(self._wanted(taken, reference), now)
+        state = self._filtered(self._wanted(taken, close_ups, reference), now)
         self._seen_ns = now
         if self._returned_ns is not None:
             share = (now - self._returned_ns) / RETURN_NS
@@ -232,7 +241,7 @@ class Retargeter:
             rest.shape,
         )
 
-    def _wanted(self, face: Posed, reference: _Reference) -> _State:
+    def _wanted(self, face: Posed, close_ups: U8 | None, reference: _Reference) -> _State:
         mode = self._mode
         turn = vector_from_rotation(face.pose.rotation @ reference.turn.T)
         away = (face.pose.shift - reference.shift) / reference.scale * self._pose.scale * FOLLOW[mode]
@@ -246,6 +255,8 @@ class Retargeter:
             soft_limit(np.array([scale], np.float32), SCALE_LIMIT[mode]),
             (shape - self._neutral).astype(np.float32),
             np.array(blink, np.float32),
+            REST.close_ups if close_ups is None else close_ups.astype(np.float32),
+            np.full(1, close_ups is not None, np.float32),
         )
 
     def _filtered(self, state: _State, now: int) -> _State:
@@ -257,6 +268,8 @@ class Retargeter:
             scale(state.scale, seconds),
             shape(state.shape, seconds),
             state.blink,
+            state.close_ups,
+            state.trust,
         )
 
     def _motion(self, state: _State) -> Motion:
@@ -271,6 +284,8 @@ class Retargeter:
             head=pose.after(self._pose.inverse()).matrix,
             blink=state.blink.copy(),
             jaw_open=float(np.clip(opening_of(shape, MOUTH) / JAW_WIDE, 0, 1)),
+            close_ups=np.rint(state.close_ups).astype(np.uint8) if state.trust[0] > 0 else None,
+            trust=float(state.trust[0]),
         )
 
 

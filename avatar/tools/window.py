@@ -56,6 +56,11 @@ def in_pixels(window: F32, size: int, side: int) -> F32:
     return np.column_stack([turn, shift]).astype(np.float32)
 
 
+def to_pixels(window: F32, side: int) -> F32:
+    """The window (2, 3) of a crop, from window units to the pixels of that crop at `side` pixels."""
+    return (window * np.float32(side) - np.array([0, 0, 0.5], np.float32)).astype(np.float32)
+
+
 def to_window(points: F32, window: F32) -> F32:
     """Points (N, 2) in the window's outer unit to window units (N, 2)."""
     return np.asarray(np.linalg.solve(window[:, :2], (points - window[:, 2]).T).T, np.float32)

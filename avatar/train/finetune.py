@@ -6,8 +6,10 @@ together with layers of the generator on the pictures themselves. Unlike in the 
 - only the layers in `TUNED` are trained, so that what is stored fits into an .avatar file;
 - there is no adversarial loss as a rule, for discriminators are not shipped. With the checkpoint of a
   training run its critics take part, the clip's column replaced by the embedding (w' = w0 + e);
-- one picture of four or more is held back: training ends when that one is drawn no better, and what drew it
-  best is kept.
+- half of each batch are the pictures elsewhere, in poses and with faces they do not show, to be drawn as
+  before: else the networks forget what they know of open mouths and turned heads;
+- of four pictures or more each fourth is held back: training ends when those are drawn no better, and what
+  drew them best is kept.
 """
 
 from __future__ import annotations
@@ -34,16 +36,16 @@ from avatar.train.options import DEFAULTS
 from avatar.train.own_views import OwnViews
 from avatar.train.step import Judges, Made, critic_losses, generator_losses
 
-STEPS = 60
+STEPS = 100
 BATCH = 2
 RATE_PSI, RATE = 3e-3, 3e-4
 """Adam's learning rates of psi and of the layers, at the start; they fall to zero in a straight line."""
 LOOK = 10
-"""Steps between two looks at the picture that is held back."""
+"""Steps between two looks at the pictures that are held back."""
 PATIENCE = 3
 """So many looks without progress end it."""
-ENOUGH = 4
-"""From so many views on one is held back."""
+EVERY = 4
+"""Each so many-th view is held back."""
 TUNED: Mapping[str, tuple[str, ...]] = {
     "live": ("decode4.", "up2.", "decode2.", "head."),
     "tiny": ("decode4.", "up2.", "decode2.", "head."),
@@ -73,7 +75,7 @@ class _Tuned:
         """As `step.make`, but with psi itself."""
         count = len(batch.target)
         with torch.autocast(batch.target.device.type, torch.bfloat16, enabled=bf16):
-            drawn = self.networks.draw(batch.warps, batch.drawing, self.psi.expand(count, -1))
+            drawn = self.networks.draw(batch.warps, batch.drawing, self.psi.expand(count, -1), batch.look)
         person = blend(drawn, batch.warps[:, 0, :3])
         cover = batch.matte * batch.weight
         shown = cover * person + (1 - cover) * batch.target
@@ -103,7 +105,7 @@ def finetune(
 
     Returns:
         The identity with `conditioning` of these networks: psi, and its own layers in half precision. If the
-        picture that is held back was never drawn better than at the start, it has no layers of its own.
+        pictures that are held back were never drawn better than at the start, it has no layers of its own.
 
     Raises:
         AvatarError: `checkpoint` cannot be read or is of other networks.
@@ -184,33 +186,33 @@ def _samples(
     """What is learnt, what shall be drawn as before, and what is held back."""
     preset, count = trained.preset, len(identity.views)
     views = OwnViews(identity.views, preset.size, preset.style, seed)
-    back = count // 2 if count >= ENOUGH else None
-    taught = views.of([i for i in range(count) if i != back])
-    kept = [_as_before(views.elsewhere(0), trained, psi) for _ in taught] if count == 1 else []
-    return taught, kept, None if back is None else collate([views.nearest(back)])
+    back = range(EVERY // 2, count, EVERY) if count >= EVERY else ()
+    shown = [i for i in range(count) if i not in back]
+    taught = views.of(shown)
+    kept = [_as_before(views.elsewhere(shown[i % len(shown)]), trained, psi) for i in range(len(taught))]
+    return taught, kept, collate([views.nearest(i) for i in back]) if back else None
 
 
 def _as_before(sample: Sample, trained: Trained, psi: Tensor) -> Sample:
     """The sample with what the published networks make of it as its target."""
     batch = collate([sample])
     with torch.no_grad():
-        drawn = trained.networks.draw(batch.warps, batch.drawing, psi)
+        drawn = trained.networks.draw(batch.warps, batch.drawing, psi, batch.look)
         person = blend(drawn, batch.warps[:, 0, :3]).clamp(0, 1)
     target = torch.cat([person, drawn.alpha], dim=1)[0].movedim(0, -1) * 255
     return replace(sample, target=np.asarray(target.round().byte().numpy(), np.uint8))
 
 
 def _batches(taught: Sequence[Sample], kept: Sequence[Sample], seed: int) -> Iterator[Batch]:
-    """`BATCH` of `taught`, or half of that and as many of `kept`; each once before any comes again."""
+    """Half of a batch of `taught` and half of `kept`, in which each comes once before any comes again."""
     random, number = np.random.default_rng(seed), 0
-    kinds = [(taught, BATCH)] if not kept else [(taught, BATCH // 2), (kept, BATCH // 2)]
-    waiting: list[list[int]] = [[] for _ in kinds]
+    waiting: tuple[list[int], list[int]] = ([], [])
     while True:
         chosen = []
-        for (samples, share), queue in zip(kinds, waiting, strict=True):
-            while len(queue) < share:
+        for samples, queue in zip((taught, kept), waiting, strict=True):
+            while len(queue) < BATCH // 2:
                 queue += random.permutation(len(samples)).tolist()
-            chosen += [samples[queue.pop(0)] for _ in range(share)]
+            chosen += [samples[queue.pop(0)] for _ in range(BATCH // 2)]
         yield collate(chosen, number)
         number += BATCH
 

@@ -46,13 +46,13 @@ class TrainOptions:
     identity: float = 0.3
     alpha: float = 2.0
     flow: float = 0.02
-    keep: float = 0.25
+    keep: float = 0.4
     """Weight of what is not the best warp's own pixels outside of mouth and eyes."""
     adversarial: float = 0.05
     """Weight of each critic's scores,"""
     matching: float = 2.0
     """and of its feature maps;"""
-    whole: float = 0.6
+    whole: float = 1.0
     """both times this for the critic of the whole window."""
     match: float = 0.1
     """Weight of the distance of embedding and column (Zakharov et al. 2019, L_MCH)."""

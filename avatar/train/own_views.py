@@ -5,7 +5,7 @@ person is therefore first moved away, to another pose and another face, and then
 is what the networks shall mend. The mirror image may stand beside it, as a second view.
 
 Too little is lost on that way: taught by it alone, networks forget what they know of open mouths and turned
-heads. So such a picture is also shown elsewhere, where it has never been, to be drawn there as before.
+heads. So views are also shown elsewhere, where they have never been, to be drawn there as before.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import numpy as np
 
 from avatar.records import BLENDSHAPES, F32, U8, Motion, View
 from avatar.retarget import OwnMotion
+from avatar.tools.close_ups import boxes_of, cut_close_ups
 from avatar.tools.drawing import CHANNELS, Style, draw_landmarks
 from avatar.tools.facemesh import BLENDSHAPE_NAMES, OVAL, face_height, face_model
 from avatar.tools.geometry import fit_similarity, rotation_from_vector
 from avatar.tools.network_input import warp_slot
-from avatar.tools.window import cut_window, head_window, to_window
-from avatar.train.data.augment import jittered
-from avatar.train.data.samples import Sample, boxes_of
+from avatar.tools.window import cut_window, head_window, to_pixels, to_window
+from avatar.train.data.augment import jittered, jittered_boxes, other_camera
+from avatar.train.data.samples import UNSEEN, Sample
 from avatar.train.face_fit import ACROSS, blendshape_mirror
 from avatar.warp import ViewWarper, looks
 
@@ -73,8 +74,8 @@ class OwnViews:
     def elsewhere(self, target: int) -> Sample:
         """A view in another pose and with another face; what is right there nobody knows: `target` is 0."""
         view = self._views[target]
-        motion = self._motions[target](moved_away(view, self._random).landmarks)
-        return self._made(motion, [view], view)
+        moved = moved_away(view, self._random)
+        return self._made(self._motions[target](moved.landmarks), [view], view, moved, chance=True)
 
     def _sample(self, target: int, *, chance: bool) -> Sample:
         view = self._views[target]
@@ -82,28 +83,38 @@ class OwnViews:
         shift = jittered(self._random) if chance else None
         if shift is not None:
             wanted = wanted + shift * face_height(wanted)
-        made = self._made(self._motions[target](wanted), self._sources(target, chance), view, seen=True)
+        made = self._made(
+            self._motions[target](wanted), self._sources(target, chance), view, view, chance=chance
+        )
         colours, matte = (
             cut_window(x, head_window(view.landmarks), self._size) for x in (view.texture, view.alpha)
         )
         return replace(made, target=np.dstack([colours, matte]))
 
-    def _made(self, motion: Motion, sources: Sequence[View], front: View, *, seen: bool = False) -> Sample:
+    def _made(
+        self, motion: Motion, sources: Sequence[View], front: View, shown: View, *, chance: bool
+    ) -> Sample:
         """A sample without its target.
 
         Args:
             motion: in the crop of `front`.
             sources: the best view and, perhaps, a second one.
             front: a view.
-            seen: window and boxes are where the face was seen in `front`, not where the motion has it.
+            shown: the face of that motion, in the crop of `front`: where it is seen and what it looks like.
+            chance: as another camera sees it.
         """
-        size = self._size
-        landmarks = front.landmarks if seen else motion.landmarks
-        window = head_window(landmarks)
+        size, random = self._size, self._random
+        window = head_window(shown.landmarks)
         side = 2 * round(size / float(np.hypot(*window[:, 0])) / 2)
         slots = [warp_slot(ViewWarper(view, side, front)(motion), window, size) for view in sources]
         slots += [np.zeros_like(slots[0])] * (2 - len(slots))
-        points = to_window(landmarks[:, :2], window)
+        points = to_window(shown.landmarks[:, :2], window)
+        boxes = boxes_of(points)
+        close_ups = cut_close_ups(
+            shown.texture,
+            to_pixels(window, shown.texture.shape[0]),
+            jittered_boxes(boxes, random) if chance else boxes,
+        )
         return Sample(
             warps=np.stack(slots),
             drawing=draw_landmarks(motion.landmarks, window, size, self._style),
@@ -111,8 +122,10 @@ class OwnViews:
             weight=np.full((size, size), 255, np.uint8),
             references=np.zeros((1, 1, 1, 4 + CHANNELS[self._style]), np.uint8),  # nothing is embedded
             count=1,
-            boxes=boxes_of(points),
+            boxes=boxes,
             points=points,
+            close_ups=other_camera(close_ups, random) if chance else close_ups,
+            trust=float(not chance or random.random() >= UNSEEN),
             clip=0,
         )
 

@@ -44,7 +44,7 @@ def make(nets: TrainedTogether, batch: Batch, *, average: bool = False, bf16: bo
     networks = nets.average if average else nets.networks
     with torch.autocast(batch.target.device.type, torch.bfloat16, enabled=bf16):
         embedding = networks.embed(batch.references, batch.valid)
-        drawn = networks.draw(batch.warps, batch.drawing, networks.condition(embedding))
+        drawn = networks.draw(batch.warps, batch.drawing, networks.condition(embedding), batch.look)
     person = blend(drawn, batch.warps[:, 0, :3])
     cover = batch.matte * batch.weight
     return Made(drawn, person, cover * person + (1 - cover) * batch.target, embedding.float())

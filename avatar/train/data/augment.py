@@ -43,6 +43,26 @@ class Colours:
         return np.asarray(changed, np.uint8)
 
 
+CAMERA_GAMMA, CAMERA_NOISE = 0.2, 10.0
+"""Deviation of the logarithm of a driver's camera's gamma, and the most deviation of its noise [levels]."""
+PLACE_JITTER, SIZE_JITTER = 0.04, 0.06
+"""Deviation by which close-ups lie beside their places, and of their sizes' logarithm [sides]."""
+
+
+def other_camera(close_ups: U8, random: np.random.Generator) -> U8:
+    """Grey close-ups (3, S, S) as another camera in another light would give them."""
+    curve = 255 * np.linspace(0, 1, 256) ** np.exp(random.normal(0, CAMERA_GAMMA))
+    noise = random.normal(0, random.uniform(0, CAMERA_NOISE), close_ups.shape)
+    return np.asarray(np.clip(curve[close_ups] + noise + 0.5, 0, 255), np.uint8)
+
+
+def jittered_boxes(boxes: F32, random: np.random.Generator) -> F32:
+    """Squares (3, 3), middle and side, a little off."""
+    off = np.clip(random.normal(0, 1, boxes.shape), -2, 2)
+    moved = boxes[:, :2] + PLACE_JITTER * boxes[:, 2:] * off[:, :2]
+    return np.column_stack([moved, boxes[:, 2] * np.exp(SIZE_JITTER * off[:, 2])]).astype(np.float32)
+
+
 def jittered(random: np.random.Generator) -> F32 | None:
     """(478, 3) offsets in heights of the face: the whole a little, each landmark less; None: none."""
     if random.random() > JITTER_SHARE:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from avatar.model.expression import DriverLook
 from avatar.records import U8
 from avatar.train.data.samples import Sample, SampleOptions, Samples
 
@@ -38,10 +39,19 @@ class Batch:
     """(B, 3, 3)."""
     points: Tensor
     """(B, 478, 2)."""
+    close_ups: Tensor
+    """(B, 3, CLOSE_UP, CLOSE_UP)."""
+    trust: Tensor
+    """(B,)."""
     clip: Tensor
     """(B,) int64."""
     number: int = 0
     """Of its first sample."""
+
+    @property
+    def look(self) -> DriverLook:
+        """What is seen of the driver."""
+        return DriverLook(self.close_ups, self.boxes, self.trust)
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
@@ -67,6 +77,8 @@ def collate(samples: Sequence[Sample], number: int = 0) -> Batch:
         valid=torch.stack([(places < sample.count).float() for sample in samples]),
         boxes=torch.from_numpy(np.stack([sample.boxes for sample in samples])),
         points=torch.from_numpy(np.stack([sample.points for sample in samples])),
+        close_ups=torch.from_numpy(np.stack([sample.close_ups for sample in samples])).float().div_(255),
+        trust=torch.tensor([sample.trust for sample in samples]),
         clip=torch.tensor([sample.clip for sample in samples]),
         number=number,
     )

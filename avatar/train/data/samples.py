@@ -17,21 +17,18 @@ from numpy.typing import NDArray
 from avatar.errors import VideoError
 from avatar.records import F32, U8, View
 from avatar.retarget import OwnMotion
+from avatar.tools.close_ups import boxes_of, cut_close_ups
 from avatar.tools.drawing import Style, draw_landmarks
-from avatar.tools.facemesh import EYES, HEAD_FACES, MOUTH, OUTER_LIPS, OVAL, face_height, face_model
+from avatar.tools.facemesh import EYES, HEAD_FACES, MOUTH, OVAL, face_height, face_model
 from avatar.tools.network_input import reference_picture, warp_slot
 from avatar.tools.outlines import gap
-from avatar.tools.window import cut_window, head_window, to_window
-from avatar.train.data.augment import Colours, jittered
+from avatar.tools.window import cut_window, head_window, to_pixels, to_window
+from avatar.train.data.augment import Colours, jittered, jittered_boxes, other_camera
 from avatar.train.data.clip_cache import ClipCache, load_clip
 from avatar.warp import ViewWarper, looks
 
 CROP_FACES = 2.8
 """Side of the cached crops in heights of the face."""
-MOUTH_ROOM = 1.7
-"""Side of the square around the mouth in widths of the mouth."""
-EYE_ROOM = 1.9
-"""Side of the square around an eye in widths of the eye."""
 FAR_MOUTH = 0.12
 """Source and target differ at least this much in mouth opening (gap over width), or else"""
 FAR_SHARE = 0.15
@@ -44,6 +41,8 @@ RARE_SHARE = 0.3
 """So many targets are moments that are rare in talk: lids shut, or the mouth as open as it seldom is."""
 SHUT_LIDS, WIDE_MOUTH = 0.55, 90
 """Lids shut to this part of their usual opening; percentile from which a mouth counts as wide open."""
+UNSEEN = 0.1
+"""Share of samples whose driver's mouth and eyes are not seen, as in a motion recording."""
 REACH = 0.3
 """Heads that moved farther than this from the source's place [crop units] are no target for it."""
 
@@ -82,6 +81,10 @@ class Sample:
     """(3, 3): x, y of the middle and side of the squares around mouth, right and left eye, window units."""
     points: F32
     """(478, 2): the target's landmarks, window units."""
+    close_ups: U8
+    """(3, CLOSE_UP, CLOSE_UP), grey: the target's mouth, right and left eye, as another camera sees them."""
+    trust: float
+    """How much those count, 0..1."""
     clip: int
     """Number of the clip."""
 
@@ -158,16 +161,6 @@ class PersonClip:
         return np.where(down[:, None] & across, 255, 0).astype(np.uint8)
 
 
-def boxes_of(points: F32) -> F32:
-    """(3, 3): middle and side of the squares around mouth, right and left eye of landmarks (478, 2)."""
-    found = []
-    for opening, room in ((OUTER_LIPS, MOUTH_ROOM), *((eye, EYE_ROOM) for eye in EYES)):
-        ring = points[list(opening.ring)]
-        middle = (ring.min(axis=0) + ring.max(axis=0)) / 2
-        found.append((*middle, room * float(np.ptp(ring[:, 0]))))
-    return np.array(found, np.float32)
-
-
 class Samples:
     """Samples of cached clips by number: the same number and seed give the same sample, in any process.
 
@@ -233,10 +226,13 @@ class Samples:
         slots += [(np.zeros_like(slots[0][0]), slots[0][1])] * (2 - len(slots))
         own = cache.landmarks[target]
         window = head_window(own)
-        frame = cut_window(cache.frames[target], window, options.size)
+        picture = cache.frames[target]
+        frame = cut_window(picture, window, options.size)
         matte = cut_window(cache.mattes[target], window, options.size)
         references = np.stack([clip.reference(source) for source in sources])
         points = to_window(own[:, :2], window)
+        boxes = boxes_of(points)
+        seen = boxes if random is None else jittered_boxes(boxes, random)
         sample = Sample(
             warps=np.stack([slot[0] for slot in slots]),
             drawing=slots[0][1],
@@ -244,8 +240,10 @@ class Samples:
             weight=cut_window(clip.known(target), window, options.size),
             references=_padded(references, options.views),
             count=len(sources),
-            boxes=boxes_of(points),
+            boxes=boxes,
             points=points,
+            close_ups=cut_close_ups(picture, to_pixels(window, picture.shape[0]), seen),
+            trust=1.0,
             clip=clip.number,
         )
         return sample if random is None else _augmented(sample, random)
@@ -275,7 +273,14 @@ def _augmented(sample: Sample, random: np.random.Generator) -> Sample:
     there = [warp for warp in warps if warp[..., 3].any()]
     for pictures in (*there, target, *references[: sample.count]):
         pictures[..., :3] = colours(np.ascontiguousarray(pictures[..., :3]))
-    changed = replace(sample, warps=warps, target=target, references=references)
+    changed = replace(
+        sample,
+        warps=warps,
+        target=target,
+        references=references,
+        close_ups=other_camera(sample.close_ups, random),
+        trust=float(random.random() >= UNSEEN),
+    )
     return _mirrored(changed) if random.random() < 0.5 else changed
 
 
@@ -291,4 +296,5 @@ def _mirrored(sample: Sample) -> Sample:
         references=np.ascontiguousarray(sample.references[:, :, ::-1]),
         boxes=boxes,
         points=points,
+        close_ups=np.ascontiguousarray(sample.close_ups[[0, 2, 1], :, ::-1]),
     )
