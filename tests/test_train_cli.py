@@ -84,6 +84,8 @@ def test_a_folder_of_clips_becomes_networks_that_can_be_used(
     assert tiny("--data", clips, "--out", out, "--samples", 12, *often) == 0
     assert "going on after 8 samples" in capsys.readouterr().out
     assert load_networks(out / "tiny.safetensors", "tiny").samples == 12
+    assert tiny("--data", clips, "--out", out, "--samples", 12, *often) == 0
+    assert "all of its 12 samples have been seen" in capsys.readouterr().out
     # Other numbers need another folder.
     assert tiny("--data", clips, "--out", out, "--samples", 12, "--batch", 2) == 1
     assert "the run began with other options" in capsys.readouterr().err

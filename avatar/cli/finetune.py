@@ -34,9 +34,9 @@ def add_parser(commands: Subparsers) -> None:
         run,
         help="adapt the networks to one person",
         description="Teach the last layers of the networks on the pictures in an .avatar file, and store "
-        "them there. It takes minutes, and helps most with several pictures. Of four or more each fourth "
-        "is held back to tell when to stop. What is stored is for these networks: with others the avatar "
-        "is as before.",
+        "them there. It takes minutes and changes little: the likeness more than the mouth. Of four pictures "
+        "or more each fourth is held back to tell when to stop. What is stored is for these networks: with "
+        "others the avatar is as before.",
         examples=EXAMPLES,
     )
     parser.add_argument("avatar", type=Path, metavar="FILE.avatar", help="made by 'avatar enroll'")

@@ -86,7 +86,11 @@ def train(
     seen = 0
     if (run / CHECKPOINT).is_file():
         seen = load_checkpoint(run / CHECKPOINT, nets, adams, clips)
-        say(f"going on after {seen} samples")
+        say(
+            f"going on after {seen} samples"
+            if seen < samples
+            else f"all of its {samples} samples have been seen; ask for more to go on"
+        )
     elif begin is not None:
         begin(nets)
     processes.agree(seen, "checkpoints")

@@ -73,7 +73,8 @@ def run(
         learnt, held_back = hold_back(files, options.hold_back)
         if not learnt:
             raise AvatarError(f"{places.data}: there is no clip to learn from")
-        say(f"{len(learnt)} clips to learn from, {len(held_back)} to look at")
+        too_few = "" if held_back or not options.hold_back else ": too few people to hold any back for sheets"
+        say(f"{len(learnt)} clips to learn from, {len(held_back)} to look at{too_few}")
         weights = places.weights
         begin = None if weights is None else lambda nets: begin_with(nets, weights, options.preset)
         target = places.out / f"{options.preset}.safetensors"
