@@ -95,6 +95,22 @@ def test_paint_reaches_the_face_and_fades_before_the_window_ends(
     assert np.abs(made.astype(int) - bare(warped, motion).rgb)[rim].max() <= 1
 
 
+@pytest.mark.parametrize(("added", "appears"), [(0.3, False), (0.95, True)])
+def test_more_of_the_person_appears_only_where_the_network_is_sure(
+    astronaut_identity: Identity, tmp_path: Path, added: float, appears: bool
+) -> None:
+    networks = keeping(fresh())
+    head(networks)[1][8 + 4 * 5 : 8 + 4 * 6] = float(np.arctanh(added))
+    trained = load_networks(saved(networks, tmp_path / "wide.safetensors"), "tiny")
+    motion = rigid(astronaut_identity)
+    warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
+    green = replace(warped, person=np.full_like(warped.person, (0, 255, 0)))
+    made = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)(green, motion).rgb
+    bare = WarpGenerator(astronaut_identity, SIDE)(green, motion).rgb
+    beside = warped.alpha < 10
+    assert (np.abs(made.astype(int) - bare)[beside].max() > 100) == appears
+
+
 def test_the_flow_moves_pixels_of_the_crop(astronaut_identity: Identity, tmp_path: Path) -> None:
     networks = keeping(fresh())
     head(networks)[1][0] = 5.0  # each pixel comes from farther right, by the most that is allowed

@@ -15,6 +15,7 @@ from avatar.model.precision import bf16_is_fast
 from avatar.records import F32, U8, Identity, Motion, Portrait, Warped
 from avatar.tools.close_ups import boxes_of
 from avatar.tools.drawing import draw_landmarks
+from avatar.tools.geometry import smoothstep
 from avatar.tools.network_input import warp_slot
 from avatar.tools.outlines import Box, box_around
 from avatar.tools.scaling import resized
@@ -25,7 +26,10 @@ RIM = 0.06
 DOUBT = 0.03
 """Changes of the matte that are smaller than this are not made: a wall is to stand still,"""
 NEAR = 0.03
-"""and nobody appears on it farther than this from the person, in sides of the window."""
+"""and nobody appears on it farther than this from the person, in sides of the window,"""
+SURE = (0.45, 0.75)
+"""nor where the network adds less to the matte than the first of these; in full from the second one on. What
+lies between would be fog around a head that turns."""
 
 
 class NetworkGenerator:
@@ -90,7 +94,8 @@ class NetworkGenerator:
         added = _map(drawn.alpha) - shown
         added -= np.clip(added, -DOUBT, DOUBT)
         added = np.minimum(added, cv2.dilate(shown, self._near))
-        added = _in_crop(added * (255 * faded), to_window, box)
+        added = np.where(added > 0, added * smoothstep((added - SURE[0]) / (SURE[1] - SURE[0])), added)
+        added = _in_crop((added * (255 * faded)).astype(np.float32), to_window, box)
         box.of(alpha)[:] = cv2.add(box.of(alpha), added, dtype=cv2.CV_8U)
 
     def _shifted(self, person: U8, drawn: Drawn, window: F32, box: Box) -> U8:
