@@ -28,8 +28,8 @@ DOUBT = 0.03
 NEAR = 0.03
 """and nobody appears on it farther than this from the person, in sides of the window,"""
 SURE = (0.45, 0.75)
-"""nor where the network adds less to the matte than the first of these; in full from the second one on. What
-lies between would be fog around a head that turns."""
+"""nor where the network's matte is less than the first of these; in full from the second one on. What lies
+between would be fog around a head that turns."""
 
 
 class NetworkGenerator:
@@ -91,10 +91,12 @@ class NetworkGenerator:
         )
         box.of(person)[:] = cv2.add(moved, base, dtype=cv2.CV_8U)
         # The warp's own matte at its full resolution, changed as the network changed what it was shown of it.
-        added = _map(drawn.alpha) - shown
+        wanted = _map(drawn.alpha)
+        added = wanted - shown
         added -= np.clip(added, -DOUBT, DOUBT)
         added = np.minimum(added, cv2.dilate(shown, self._near))
-        added = np.where(added > 0, added * smoothstep((added - SURE[0]) / (SURE[1] - SURE[0])), added)
+        sure = smoothstep((wanted - SURE[0]) / (SURE[1] - SURE[0]))
+        added = np.where(added > 0, added * sure, added)
         added = _in_crop((added * (255 * faded)).astype(np.float32), to_window, box)
         box.of(alpha)[:] = cv2.add(box.of(alpha), added, dtype=cv2.CV_8U)
 
