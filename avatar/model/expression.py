@@ -74,11 +74,20 @@ class ExpressionEncoder(nn.Module):
         return self.code(look.close_ups) * look.trust[:, None]
 
 
-def placed(code: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """Codes (B, CODE) in the discs of `boxes` (B, 3, 3): (B, CODE, size, size)."""
+def discs(boxes: Tensor, size: int, rim: float) -> Tensor:
+    """Soft discs in squares (B, N, 3), middle and side in 0..1: (B, N, size, size), 0..1.
+
+    A disc ends where the square of the distance from its middle, in half sides, is `rim`, and is 1 up to 1
+    less.
+    """
     at = (torch.arange(size, device=boxes.device) + 0.5) / size
     x = (at[None, None, :] - boxes[..., 0:1]) / (boxes[..., 2:] / 2)
     y = (at[None, None, :] - boxes[..., 1:2]) / (boxes[..., 2:] / 2)
-    disc = (RIM - x[:, :, None, :] ** 2 - y[..., None] ** 2).clamp(0, 1)  # (B, 3, size, size)
+    return (rim - (x[:, :, None, :] ** 2 + y[..., None] ** 2)).clamp(0, 1)
+
+
+def placed(code: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """Codes (B, CODE) in the discs of `boxes` (B, 3, 3): (B, CODE, size, size)."""
+    disc = discs(boxes, size, RIM)
     parts = torch.split(code, [MOUTH_CODE, EYE_CODE, EYE_CODE], dim=1)
     return torch.cat([part[..., None, None] * disc[:, i : i + 1] for i, part in enumerate(parts)], dim=1)

@@ -7,7 +7,7 @@ import numpy as np
 
 from avatar.records import F32, U8, Face, Frame, Observation
 from avatar.tools.facemesh import EYES, OUTER_LIPS
-from avatar.tools.window import head_window, to_window, warp_affine
+from avatar.tools.window import from_grid, head_window, to_window, warp_affine
 
 CLOSE_UP = 32
 """Side of a close-up [px]."""
@@ -69,8 +69,7 @@ def _cut(picture: U8, window: F32, x: float, y: float, side: float) -> U8:
     """(CLOSE_UP, CLOSE_UP), upright in the window; a large face is averaged, not skipped over."""
     across = float(np.hypot(*window[:, 0])) * side
     fine = CLOSE_UP * max(1, round(across / CLOSE_UP))
-    turn = window[:, :2] * np.float32(side / fine)
     corner = window[:, :2] @ np.array([x - side / 2, y - side / 2], np.float32) + window[:, 2]
-    matrix = np.column_stack([turn, corner + turn @ np.array([0.5, 0.5], np.float32)]).astype(np.float32)
-    grey = cv2.cvtColor(warp_affine(picture, matrix, fine), cv2.COLOR_RGB2GRAY)
+    square = np.column_stack([window[:, :2] * np.float32(side), corner])
+    grey = cv2.cvtColor(warp_affine(picture, from_grid(square, fine), fine), cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (CLOSE_UP, CLOSE_UP), interpolation=cv2.INTER_AREA), np.uint8)

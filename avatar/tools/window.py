@@ -49,16 +49,18 @@ def _middle() -> tuple[F32, float]:
 
 def in_pixels(window: F32, size: int, side: int) -> F32:
     """The window (2, 3) of `head_window` in pixels: of `size` pixels a side, to a crop of `side` pixels."""
-    scale = side / size
-    turn = window[:, :2] * np.float32(scale)
-    # Window pixel i lies at (i + 0.5) / size, crop pixel j at (j + 0.5) / side.
-    shift = window[:, 2] * side + turn @ np.array([0.5, 0.5], np.float32) - np.float32(0.5)
-    return np.column_stack([turn, shift]).astype(np.float32)
+    return from_grid(to_pixels(window, side), size)
 
 
 def to_pixels(window: F32, side: int) -> F32:
     """The window (2, 3) of a crop, from window units to the pixels of that crop at `side` pixels."""
     return (window * np.float32(side) - np.array([0, 0, 0.5], np.float32)).astype(np.float32)
+
+
+def from_grid(matrix: F32, size: int) -> F32:
+    """A map (2, 3) from units 0..1, for the pixels of a grid: number i of `size` lies at (i + 0.5) / size."""
+    turn = matrix[:, :2] / np.float32(size)
+    return np.column_stack([turn, matrix[:, 2] + turn @ np.array([0.5, 0.5], np.float32)]).astype(np.float32)
 
 
 def to_window(points: F32, window: F32) -> F32:

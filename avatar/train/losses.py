@@ -11,7 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from avatar.model.expression import discs
+
 PYRAMID = 3
+BOX_RIM = 1.4
+"""Where the discs of mouth and eyes end, see `expression.discs`."""
 BOX_SIZE = 64
 """Side at which mouth and eyes are looked at on their own [px]."""
 
@@ -43,11 +47,7 @@ def cut_boxes(pictures: Tensor, boxes: Tensor, size: int) -> Tensor:
 
 def box_mask(boxes: Tensor, size: int) -> Tensor:
     """(B, 1, R, R): a soft disc in each of boxes (B, N, 3)."""
-    at = (torch.arange(size, device=boxes.device) + 0.5) / size
-    x = (at[None, None, :] - boxes[..., 0:1]) / (boxes[..., 2:] / 2)
-    y = (at[None, None, :] - boxes[..., 1:2]) / (boxes[..., 2:] / 2)
-    far = x[:, :, None, :] ** 2 + y[..., None] ** 2
-    return (1.4 - far).clamp(0, 1).amax(dim=1, keepdim=True)
+    return discs(boxes, size, BOX_RIM).amax(dim=1, keepdim=True)
 
 
 def feature_distance(made: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
