@@ -14,6 +14,7 @@ from avatar.identity.clip import choose_shots, enroll_shots, look_through
 from avatar.identity.enroll import enroll, take_single
 from avatar.identity.views import with_view
 from avatar.records import U8, Frame, Identity, Motion
+from avatar.runtime import PLAIN, Wanted
 from avatar.tools.facemesh import HEAD_FACES, face_height
 from avatar.tools.placement import Mode
 from avatar.tools.stats import StageTimes
@@ -137,6 +138,7 @@ class Renderer:
         mode: how the picture is fitted to the canvas, see `composite.Compositor`.
         generator: what draws, see `generate.open_generator`.
         weights: a file of networks instead of those that come with the program.
+        wanted: what runs these networks.
         times: collects the time of each stage.
     """
 
@@ -149,6 +151,7 @@ class Renderer:
         mode: Mode = "extend",
         generator: str = "live",
         weights: Path | None = None,
+        wanted: Wanted = PLAIN,
         times: StageTimes | None = None,
     ) -> None:
         self.times = times
@@ -159,7 +162,7 @@ class Renderer:
             else round(head_size * crop_faces(identity) / HEAD_FACES)
         )
         side = min(side, CROP_MAX)
-        self._generate = open_generator(generator, identity, side, weights=weights)
+        self._generate = open_generator(generator, identity, side, weights=weights, wanted=wanted)
         self._warp = Warper(identity, side, with_other=self._generate.looks_at_other)
 
     @property

@@ -63,6 +63,7 @@ def add_rig(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generator", choices=shared.GENERATORS, default="live", help="what draws (default: %(default)s)"
     )
+    shared.add_runtime(parser)
 
 
 def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> dict[str, Any]:
@@ -75,6 +76,7 @@ def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> d
         size=arguments.size,
         head=arguments.head,
         generator=arguments.generator,
+        wanted=shared.wanted_runtime(arguments),
         paced=not arguments.unpaced,
     ) as rig:
         rig.run(warm_up_s, lockstep=arguments.unpaced)

@@ -25,6 +25,7 @@ from typing import Any
 from avatar.cli import arguments as shared
 from avatar.errors import AvatarError, ModelError
 from avatar.generate import NetworkGenerator, open_generator, open_networks
+from avatar.runtime import PLAIN, Wanted
 from avatar.tools import clock
 from avatar.train.data.layout import Clip, clips_of
 from avatar.train.finetune import finetune
@@ -153,6 +154,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="adapt the networks to each clip's pictures, too (minutes each; not with --cross)",
     )
+    shared.add_runtime(parser)
+    parser.set_defaults(runtime="torch")
     parser.add_argument(
         "--cross", type=Path, metavar="PORTRAITS", help="drive each picture of this folder by each clip, too"
     )
@@ -169,7 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def methods_of(
-    generator: str, weights: Path | None, *, tuned: bool = False
+    generator: str, weights: Path | None, *, tuned: bool = False, wanted: Wanted = PLAIN
 ) -> tuple[dict[str, Open], dict[str, str] | None]:
     """What is measured, by the names of the document, and which networks draw.
 
@@ -183,11 +186,11 @@ def methods_of(
             raise AvatarError("the warp has no networks that could be fine-tuned")
         return methods, None
     trained = open_networks(generator, weights)
-    methods["model"] = lambda identity: NetworkGenerator(identity, SIDE, trained)
+    methods["model"] = lambda identity: NetworkGenerator(identity, SIDE, trained, wanted)
     if tuned:
         teachers = Teachers(load_perceptual(), load_identity().embed)
         methods["finetuned"] = lambda identity: NetworkGenerator(
-            finetune(identity, trained, judges=teachers), SIDE, trained
+            finetune(identity, trained, judges=teachers), SIDE, trained, wanted
         )
     name = f"the shipped {generator}" if weights is None else weights.name
     return methods, {"file": name, "sha256": trained.sha256}
@@ -224,7 +227,9 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     clips = clips[: options.limit]
     if options.finetune and options.cross is not None:
         raise AvatarError("--finetune adapts to the pictures of clips; it does not go with --cross")
-    methods, networks = methods_of(options.generator, options.weights, tuned=options.finetune)
+    methods, networks = methods_of(
+        options.generator, options.weights, tuned=options.finetune, wanted=shared.wanted_runtime(options)
+    )
     for output in (options.sheet, options.csv):
         if output is not None:
             shared.check_output(output, [])
@@ -248,6 +253,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         "frames": options.frames,
         "generator": options.generator,
         "weights": networks,
+        "runtime": {"name": options.runtime, "precision": options.precision},
         "size": SIZE,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine.describe(),

@@ -17,6 +17,7 @@ from avatar.live.workers import Source, Tracker
 from avatar.pipeline import Renderer, enroll_picture
 from avatar.records import Frame, Identity
 from avatar.retarget import Retargeter
+from avatar.runtime import Wanted
 from avatar.tools.stats import StageTimes
 from avatar.track import FaceTracker
 from avatar.weights import resolve
@@ -76,6 +77,7 @@ def open_rig(
     size: tuple[int, int],
     head: int,
     generator: str,
+    wanted: Wanted,
     paced: bool = True,
 ) -> Iterator[Rig]:
     """Load all stages, as `avatar run` does; free them at the end.
@@ -86,7 +88,8 @@ def open_rig(
         portrait: a picture or .avatar file; None for the astronaut of scikit-image.
         size: canvas, (width, height).
         head: size at which the head is drawn [px].
-        generator: what draws it.
+        generator: what draws it,
+        wanted: and what runs its network.
         paced: False lets a file run as fast as it can.
 
     Raises:
@@ -103,7 +106,13 @@ def open_rig(
         open_things.callback(opened.close)
         tracker = None if isinstance(opened, Recording) else open_things.enter_context(FaceTracker())
         renderer = Renderer(
-            identity, head_size=head, size=size, mode="extend", generator=generator, times=times
+            identity,
+            head_size=head,
+            size=size,
+            mode="extend",
+            generator=generator,
+            wanted=wanted,
+            times=times,
         )
         yield Rig(opened, tracker, Retargeter(identity), renderer, times, opened.fps or CAMERA_FPS, generator)
 

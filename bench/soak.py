@@ -156,6 +156,7 @@ def soak(arguments: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
         size=arguments.size,
         head=arguments.head,
         generator=arguments.generator,
+        wanted=shared.wanted_runtime(arguments),
     ) as rig:
         rig.run(WARM_UP_S)
         print(HEAD, flush=True)

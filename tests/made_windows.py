@@ -11,8 +11,12 @@ from avatar.model.expression import DriverLook
 from avatar.model.networks import Networks
 from avatar.model.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
 from avatar.model.presets import PRESETS, Preset
+from avatar.runtime import Wanted
 from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.drawing import CHANNELS
+
+EXACT, ROUGH = Wanted("torch", "fp32"), Wanted("torch", "bf16")
+"""The plain network, and the plain network in half the digits."""
 
 _DRAWING = CHANNELS["coloured"]
 _WIDTHS = (16, 16, 16, 32, 32, 32)

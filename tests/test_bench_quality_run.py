@@ -99,7 +99,7 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(quality, "open_judges", opened)
     monkeypatch.setattr(quality, "open_generator", open_generator)
     monkeypatch.setattr(quality, "open_networks", open_networks)
-    monkeypatch.setattr(quality, "NetworkGenerator", lambda i, side, _: open_generator("live", i, side))
+    monkeypatch.setattr(quality, "NetworkGenerator", lambda i, side, *_: open_generator("live", i, side))
     folder = tmp_path / "clips"
     folder.mkdir()
     for name in ("anna-1.mp4", "anna-2.mp4", "ben-1.mp4"):

@@ -11,7 +11,7 @@ import torch
 from made_caches import drawn_view, talking, write_caches
 from made_motions import rigid
 from made_people import made_identity
-from made_windows import made_networks
+from made_windows import EXACT, made_networks
 
 from avatar.errors import AvatarError, IdentityFileError
 from avatar.generate import (
@@ -202,7 +202,7 @@ def test_a_call_shows_the_person_with_his_own_layers(
     motion = rigid(several, turn=(0, 0.1, 0))
     warped = ViewWarper(several.front, SIDE)(motion)
     before, after = (
-        NetworkGenerator(each, SIDE, trained, bf16=False)(warped, motion).rgb for each in (several, tuned)
+        NetworkGenerator(each, SIDE, trained, EXACT)(warped, motion).rgb for each in (several, tuned)
     )
     assert (before != after).any()
     assert tuned.conditioning is not None
@@ -210,7 +210,7 @@ def test_a_call_shows_the_person_with_his_own_layers(
         name: tensor for name, tensor in tuned.conditioning.tensors.items() if name in ("psi", "embedding")
     }
     psi_alone = replace(tuned, conditioning=replace(tuned.conditioning, tensors=layers))
-    assert (NetworkGenerator(psi_alone, SIDE, trained, bf16=False)(warped, motion).rgb != after).any()
+    assert (NetworkGenerator(psi_alone, SIDE, trained, EXACT)(warped, motion).rgb != after).any()
 
 
 def test_other_weights_do_not_use_it(tuned: Identity, several: Identity, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from made_motions import driven, rigid
-from made_windows import awake
+from made_windows import EXACT, ROUGH, awake
 from safetensors.numpy import load_file, save_file
 
 from avatar.errors import ModelError
@@ -70,7 +70,7 @@ def test_networks_that_keep_all_give_the_bare_warp(
     motion = driven(astronaut_identity, {"jawOpen": 0.5})
     warped = ViewWarper(astronaut_identity.front, side)(motion)
     bare = WarpGenerator(astronaut_identity, side)(warped, motion).rgb
-    made = NetworkGenerator(astronaut_identity, side, trained, bf16=False)(warped, motion).rgb
+    made = NetworkGenerator(astronaut_identity, side, trained, EXACT)(warped, motion).rgb
     assert made.shape == (side, side, 3) and made.dtype == np.uint8
     assert np.abs(made.astype(int) - bare).max() <= 2
 
@@ -87,7 +87,7 @@ def test_paint_reaches_the_face_and_fades_before_the_window_ends(
     bare = WarpGenerator(astronaut_identity, SIDE)
     motion = rigid(astronaut_identity)
     warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
-    made = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)(warped, motion).rgb
+    made = NetworkGenerator(astronaut_identity, SIDE, trained, EXACT)(warped, motion).rgb
     nose = (astronaut_identity.front.landmarks[4, :2] * SIDE).astype(int)
     assert (np.abs(made[nose[1], nose[0]].astype(int) - (255, 0, 0)) < 20).all()
     rim = np.ones((SIDE, SIDE), bool)
@@ -105,7 +105,7 @@ def test_more_of_the_person_appears_only_where_the_network_is_sure(
     motion = rigid(astronaut_identity)
     warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
     green = replace(warped, person=np.full_like(warped.person, (0, 255, 0)))
-    made = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)(green, motion).rgb
+    made = NetworkGenerator(astronaut_identity, SIDE, trained, EXACT)(green, motion).rgb
     bare = WarpGenerator(astronaut_identity, SIDE)(green, motion).rgb
     beside = warped.alpha < 10
     assert (np.abs(made.astype(int) - bare)[beside].max() > 100) == appears
@@ -117,7 +117,7 @@ def test_the_flow_moves_pixels_of_the_crop(astronaut_identity: Identity, tmp_pat
     trained = load_networks(saved(networks, tmp_path / "shift.safetensors"), "tiny")
     motion = rigid(astronaut_identity)
     warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
-    made = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)(warped, motion).rgb
+    made = NetworkGenerator(astronaut_identity, SIDE, trained, EXACT)(warped, motion).rgb
     bare = WarpGenerator(astronaut_identity, SIDE)(warped, motion).rgb
     step = round(0.04 * 2.1 / 2.8 * SIDE)
     middle = np.s_[SIDE // 2 - 20 : SIDE // 2 + 20, SIDE // 2 - 20 : SIDE // 2 + 20]
@@ -136,7 +136,7 @@ def test_what_the_camera_saw_of_the_driver_changes_the_mouth_alone(
     trained = load_networks(saved(networks, tmp_path / "awake.safetensors"), "tiny")
     motion = driven(astronaut_identity, {"jawOpen": 0.5})
     warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
-    generator = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)
+    generator = NetworkGenerator(astronaut_identity, SIDE, trained, EXACT)
     ramp = np.tile(np.arange(CLOSE_UP, dtype=np.uint8) * 8, (3, CLOSE_UP, 1))
     teeth = ramp.copy()
     teeth[0] = ramp[0].T
@@ -158,7 +158,7 @@ def test_a_second_view_changes_the_picture(astronaut_identity: Identity, tmp_pat
     motion = rigid(astronaut_identity)
     warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
     grey = replace(warped, person=np.full_like(warped.person, 128))
-    generator = NetworkGenerator(astronaut_identity, SIDE, trained, bf16=False)
+    generator = NetworkGenerator(astronaut_identity, SIDE, trained, EXACT)
     alone = generator(warped, motion).rgb
     both = generator(replace(warped, other=grey), motion).rgb
     nose = (astronaut_identity.front.landmarks[4, :2] * SIDE).astype(int)
@@ -195,8 +195,8 @@ def test_bf16_is_near_float32(astronaut_identity: Identity, file: Path) -> None:
     motion = driven(astronaut_identity, {"jawOpen": 0.6})
     warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
     exact, rough = (
-        NetworkGenerator(astronaut_identity, SIDE, trained, bf16=bf16)(warped, motion).rgb.astype(int)
-        for bf16 in (False, True)
+        NetworkGenerator(astronaut_identity, SIDE, trained, wanted)(warped, motion).rgb.astype(int)
+        for wanted in (EXACT, ROUGH)
     )
     assert np.abs(exact - rough).mean() < 1
 

@@ -18,7 +18,7 @@ ROOT = Path(avatar.__file__).parent
 
 STAGES = ("capture", "track", "retarget", "identity", "warp", "generate", "composite", "output")
 SHARED = {"records", "errors", "tools", "weights"}
-HEAVY = ("cv2", "torch", "mediapipe", "av", "numpy", "skimage", "PIL", "pyvirtualcam")
+HEAVY = ("cv2", "torch", "mediapipe", "av", "numpy", "skimage", "PIL", "pyvirtualcam", "openvino", "onnx")
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "weights": {"errors"},
     "model": {"tools"},
     **{stage: SHARED for stage in STAGES},
-    "generate": {*SHARED, "model"},
+    "runtime": {*SHARED, "model"},
+    "generate": {*SHARED, "model", "runtime"},
     "train": {*SHARED, *STAGES, "model"},
 }
 """What a part of the package may import of the others; parts not listed may import all but `cli` and `train`.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from made_motions import driven
-from made_windows import made_networks, made_windows
+from made_windows import EXACT, ROUGH, made_networks, made_windows
 from numpy.typing import NDArray
 
 from avatar.generate import NetworkGenerator, Trained, load_networks, save_networks
@@ -56,8 +56,8 @@ def test_the_papers_networks_paint_the_head_alone(astronaut_identity: Identity, 
     warped = ViewWarper(astronaut_identity.front, side)(motion)
     window, size = head_window(motion.landmarks), painted.preset.size
     whole, half = (
-        NetworkGenerator(astronaut_identity, side, painted, bf16=bf16)(warped, motion).rgb
-        for bf16 in (False, True)
+        NetworkGenerator(astronaut_identity, side, painted, wanted)(warped, motion).rgb
+        for wanted in (EXACT, ROUGH)
     )
     assert np.abs(whole.astype(int) - half).mean() < 2
     # What the network says of the window is what is seen there.
@@ -101,7 +101,7 @@ def test_an_answer_looks_the_same_at_any_resolution(astronaut_identity: Identity
     trained = written("tiny", tmp_path)
     motion = driven(astronaut_identity, {"jawOpen": 0.5})
     small, large = (
-        NetworkGenerator(astronaut_identity, side, trained, bf16=False)(
+        NetworkGenerator(astronaut_identity, side, trained, EXACT)(
             ViewWarper(astronaut_identity.front, side)(motion), motion
         ).rgb
         for side in SIDES
@@ -120,6 +120,6 @@ def test_the_window_is_what_blend_says(astronaut_identity: Identity, tmp_path: P
     size, side = trained.preset.size, round(trained.preset.size * 2.8 / 2.1)
     warped, window = ViewWarper(astronaut_identity.front, side)(motion), head_window(motion.landmarks)
     wanted = coarse(answer(astronaut_identity, trained, warped, motion)[1])
-    made = NetworkGenerator(astronaut_identity, side, trained, bf16=False)(warped, motion).rgb
+    made = NetworkGenerator(astronaut_identity, side, trained, EXACT)(warped, motion).rgb
     assert np.abs(coarse(cut_window(made, window, size)) - wanted).mean() < 4
     assert np.abs(coarse(cut_window(warped.person, window, size)) - wanted).mean() > 12

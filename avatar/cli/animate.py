@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
             size=None,
             generator=arguments.generator,
             weights=arguments.weights,
+            wanted=shared.wanted_runtime(arguments),
         )
         writer = VideoWriter(
             output,

@@ -13,6 +13,8 @@ from avatar.errors import AvatarError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from avatar.runtime import Wanted
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 WIDTH = 100
@@ -25,6 +27,8 @@ INTERRUPTED = 130
 PRESETS = ("live", "paper", "paper-small")
 """The networks that can be trained."""
 GENERATORS = ("live", "warp", *PRESETS[1:])
+RUNTIMES = ("auto", "openvino", "torch")
+PRECISIONS = ("fp32", "bf16", "int8")
 BACKENDS = ("any", "v4l2", "dshow", "msmf", "avfoundation")
 SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
 
@@ -172,7 +176,7 @@ def add_canvas(parser: argparse.ArgumentParser) -> None:
 
 
 def add_generator(parser: argparse.ArgumentParser) -> None:
-    """--generator and --weights: what draws the picture."""
+    """--generator, --weights, --runtime and --precision: what draws the picture."""
     parser.add_argument(
         "--generator",
         choices=GENERATORS,
@@ -186,6 +190,30 @@ def add_generator(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="networks that 'avatar train' made (.safetensors), instead of those that come with the program",
     )
+    add_runtime(parser)
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """--runtime and --precision: what runs the network; `wanted_runtime` reads them."""
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=RUNTIMES[0],
+        help="what runs the network: auto = the fastest there is, told in a line; openvino = compiled for "
+        "this processor, once; torch = plain PyTorch (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="in which numbers (default: the fastest of which the picture does not suffer)",
+    )
+
+
+def wanted_runtime(arguments: argparse.Namespace) -> Wanted:
+    """What `add_runtime` read."""
+    from avatar.runtime import Wanted
+
+    return Wanted(arguments.runtime, arguments.precision)
 
 
 def add_camera_settings(parser: argparse.ArgumentParser) -> None:

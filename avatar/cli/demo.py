@@ -87,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         mode=arguments.fit,
         generator=arguments.generator,
         weights=arguments.weights,
+        wanted=shared.wanted_runtime(arguments),
         times=times,
     )
     with contextlib.ExitStack() as open_things:

@@ -13,6 +13,7 @@ from avatar import __version__
 from avatar.cli import (
     animate,
     cameras,
+    compile,
     demo,
     doctor,
     enroll,
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"livehead {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (enroll, run, animate, record_motion, demo, doctor, cameras, fetch_models, train):
+    for command in (enroll, run, animate, record_motion, demo, doctor, cameras, fetch_models, compile, train):
         command.add_parser(commands)
     return parser
 

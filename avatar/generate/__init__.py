@@ -11,6 +11,7 @@ from avatar.generate.network_file import Trained, load_networks, save_networks
 from avatar.generate.network_generator import NetworkGenerator
 from avatar.generate.warp_generator import WarpGenerator
 from avatar.records import Identity, Motion, Portrait, Warped
+from avatar.runtime import PLAIN, Wanted
 from avatar.weights import manifest, resolve
 
 __all__ = [
@@ -56,7 +57,9 @@ def open_networks(preset: str, path: Path | None = None) -> Trained:
     return load_networks(path or resolve(preset), preset)
 
 
-def open_generator(name: str, identity: Identity, side: int, *, weights: Path | None = None) -> Generator:
+def open_generator(
+    name: str, identity: Identity, side: int, *, weights: Path | None = None, wanted: Wanted = PLAIN
+) -> Generator:
     """A generator by name: `warp`, or the preset whose networks draw.
 
     Args:
@@ -64,10 +67,11 @@ def open_generator(name: str, identity: Identity, side: int, *, weights: Path | 
         identity: who.
         side: side S of the portraits in pixels.
         weights: a file of networks; None: those that come with the program.
+        wanted: what runs them.
 
     Raises:
-        ModelError: as `open_networks`.
+        ModelError: as `open_networks` and `runtime.open_runtime`.
     """
     if name == "warp":
         return WarpGenerator(identity, side)
-    return NetworkGenerator(identity, side, open_networks(name, weights))
+    return NetworkGenerator(identity, side, open_networks(name, weights), wanted)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from avatar.generate.conditioning import networks_of, psi_of
 from avatar.generate.network_file import Trained
-from avatar.model.expression import DriverLook
-from avatar.model.generator import Drawn
-from avatar.model.precision import bf16_is_fast
 from avatar.records import F32, U8, Identity, Motion, Portrait, Warped
-from avatar.tools.close_ups import boxes_of
+from avatar.runtime import PLAIN, FrameInputs, FrameMaps, Wanted, open_runtime
+from avatar.tools.close_ups import CLOSE_UP, boxes_of
 from avatar.tools.drawing import draw_landmarks
 from avatar.tools.geometry import smoothstep
 from avatar.tools.network_input import warp_slot
@@ -39,18 +35,20 @@ class NetworkGenerator:
         identity: who.
         side: side S of the portrait in pixels.
         trained: the networks.
-        bf16: work in bfloat16; None: if the processor has instructions for it.
+        wanted: what runs them.
+
+    Raises:
+        ModelError: as `runtime.open_runtime`.
     """
 
-    def __init__(self, identity: Identity, side: int, trained: Trained, *, bf16: bool | None = None) -> None:
+    def __init__(self, identity: Identity, side: int, trained: Trained, wanted: Wanted = PLAIN) -> None:
         self.looks_at_other = trained.preset.sees_warps
         self._side = side
         self._plate = resized(identity.plate, side)
-        self._networks = networks_of(identity, trained)
         self._style = trained.preset.style
         self._size = trained.preset.size
-        self._psi = psi_of(identity, trained)
-        self._bf16 = bf16_is_fast("cpu") if bf16 is None else bf16
+        self._psi = psi_of(identity, trained)[0].numpy()
+        self._run = open_runtime(wanted, trained.preset, networks_of(identity, trained))
         self._faded = _faded(self._size)
         self._near = np.ones((2 * round(NEAR * self._size) + 1,) * 2, np.uint8)
 
@@ -68,30 +66,36 @@ class NetworkGenerator:
         rgb = cv2.blendLinear(person, self._plate, cover, 1 - cover)
         return Portrait(rgb=np.asarray(rgb, np.uint8))
 
-    def _draw(self, best: U8, other: Warped | None, motion: Motion, window: F32) -> Drawn:
-        size, look = self._size, _look(motion, window)
-        second = np.zeros_like(best) if other is None else warp_slot(other, window, size)
-        drawing = draw_landmarks(motion.landmarks, window, size, self._style)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-            return self._networks.draw(
-                torch.stack([_tensor(best), _tensor(second)])[None], _tensor(drawing)[None], self._psi, look
+    def _draw(self, best: U8, other: Warped | None, motion: Motion, window: F32) -> FrameMaps:
+        size = self._size
+        look = motion.close_ups
+        return self._run(
+            FrameInputs(
+                best=best,
+                second=np.zeros_like(best) if other is None else warp_slot(other, window, size),
+                drawing=draw_landmarks(motion.landmarks, window, size, self._style),
+                psi=self._psi,
+                close_ups=np.zeros((3, CLOSE_UP, CLOSE_UP), np.uint8) if look is None else look,
+                boxes=boxes_of(to_window(motion.landmarks[:, :2], window)),
+                trust=np.array([0 if look is None else motion.trust], np.float32),
             )
+        )
 
-    def _mend(self, person: U8, alpha: U8, drawn: Drawn, shown: F32, window: F32, box: Box) -> None:
+    def _mend(self, person: U8, alpha: U8, drawn: FrameMaps, shown: F32, window: F32, box: Box) -> None:
         """Apply what the network said to the part `box` of person (S, S, 3) and alpha (S, S), in place.
 
         `shown` (R, R), 0..1, is the matte that the network was shown.
         """
         faded, to_window = self._faded, _to_window(window, self._size, self._side, box)
         # Faded out, the answer is: keep everything, move nothing, add nothing.
-        keep = _in_crop(_map(drawn.keep) * faded + (1 - faded), to_window, box, outside=1)
-        base = _in_crop(_map(drawn.base) * (255 * faded)[..., None], to_window, box)
+        keep = _in_crop(drawn.keep * faded + (1 - faded), to_window, box, outside=1)
+        base = _in_crop(drawn.base * (255 * faded)[..., None], to_window, box)
         moved = cv2.multiply(
             self._shifted(person, drawn, window, box), cv2.merge([keep] * 3), dtype=cv2.CV_32F
         )
         box.of(person)[:] = cv2.add(moved, base, dtype=cv2.CV_8U)
         # The warp's own matte at its full resolution, changed as the network changed what it was shown of it.
-        wanted = _map(drawn.alpha)
+        wanted = drawn.alpha
         added = wanted - shown
         added -= np.clip(added, -DOUBT, DOUBT)
         added = np.minimum(added, cv2.dilate(shown, self._near))
@@ -100,9 +104,9 @@ class NetworkGenerator:
         added = _in_crop((added * (255 * faded)).astype(np.float32), to_window, box)
         box.of(alpha)[:] = cv2.add(box.of(alpha), added, dtype=cv2.CV_8U)
 
-    def _shifted(self, person: U8, drawn: Drawn, window: F32, box: Box) -> U8:
+    def _shifted(self, person: U8, drawn: FrameMaps, window: F32, box: Box) -> U8:
         """The person's part `box` (H, W, 3), each pixel from where the network's flow points."""
-        flow = _map(drawn.flow)
+        flow = drawn.flow
         small = flow.shape[0]
         faded = cv2.resize(self._faded, (small, small), interpolation=cv2.INTER_AREA)[..., None]
         # Sides of the window to pixels of the crop, in the crop's own directions.
@@ -112,29 +116,6 @@ class NetworkGenerator:
         rows = steps[..., 1] + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
         moved = cv2.remap(person, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(moved, np.uint8)
-
-
-def _look(motion: Motion, window: F32) -> DriverLook | None:
-    """What is known of the driver but landmarks."""
-    if motion.close_ups is None:
-        return None
-    boxes = boxes_of(to_window(motion.landmarks[:, :2], window))
-    return DriverLook(
-        torch.from_numpy(motion.close_ups)[None].float().div_(255),
-        torch.from_numpy(boxes)[None],
-        torch.tensor([motion.trust]),
-    )
-
-
-def _tensor(picture: U8) -> Tensor:
-    """(R, R, C) uint8 to (C, R, R), 0..1."""
-    return torch.from_numpy(picture).movedim(-1, 0).float().div_(255)
-
-
-def _map(values: Tensor) -> F32:
-    """(1, C, R, R) to (R, R, C), or (R, R) for one channel."""
-    found = values[0].movedim(0, -1).float().contiguous().numpy()
-    return np.asarray(found[..., 0] if found.shape[-1] == 1 else found, np.float32)
 
 
 def _in_crop(values: F32, to_window: F32, box: Box, outside: float = 0) -> F32:

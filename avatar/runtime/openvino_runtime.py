@@ -1,0 +1,125 @@
+"""OpenVINO on the processor: the fastest CPU runtime that was measured (bench/README.md).
+
+The network is read from ONNX: `openvino.convert_model` would report its use to Google Analytics.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar.errors import ModelError
+from avatar.runtime.frame import OUTPUTS, FrameInputs, FrameMaps
+
+ROUNDS = 12
+"""Frames that each number of threads is tried with,"""
+WARM_UP = 3
+"""after so many that do not count."""
+WORTH = 0.9
+"""More threads have to take less than this part of the time of fewer, or they are not worth their heat."""
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
+
+
+def version() -> str:
+    """Of the library; raises ModelError if it is not installed."""
+    return str(_openvino().get_version())
+
+
+def precisions() -> list[str]:
+    """What this processor does with instructions of its own, the fastest of the faithful ones first."""
+    able = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return [name for name, capability in (("bf16", "BF16"), ("fp32", "FP32")) if capability in able]
+
+
+def device() -> str:
+    """The processor's name."""
+    return str(_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME")).strip() or platform.processor()
+
+
+class OpenVinoRuntime:
+    """A network of an ONNX or OpenVINO file.
+
+    Args:
+        file: the network.
+        precision: a key of `parity.TOLERANCES`; for int8 the file itself holds the small numbers.
+        threads: how many work on a frame.
+
+    Raises:
+        ModelError: OpenVINO is not there, or cannot make anything of the file.
+    """
+
+    name = "openvino"
+
+    def __init__(self, file: Path, precision: str, threads: int) -> None:
+        self.precision, self.threads = precision, threads
+        self.told = f"OpenVINO, {precision}, {threads} thread{'s'[: threads > 1]}"
+        openvino = _openvino()
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": threads,
+            # The tracker's thread wants a core, too: whoever is bound to one waits when it is taken.
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            core = openvino.Core()
+            self._request = core.compile_model(core.read_model(file), "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO cannot use {file}: {_first_line(error)}") from error
+        self._inputs = {port.any_name for port in self._request.model_inputs}
+
+    def __call__(self, inputs: FrameInputs) -> FrameMaps:
+        """Draw one window."""
+        # OpenVINO writes into the same memory at the next frame; what is given away is a copy.
+        arrays = {name: array for name, array in inputs.arrays().items() if name in self._inputs}
+        self._request.infer(arrays, share_inputs=True)
+        return FrameMaps(*(self._request.get_tensor(name).data[0].copy() for name in OUTPUTS))
+
+
+def fastest(file: Path, precision: str, frames: Sequence[FrameInputs]) -> tuple[OpenVinoRuntime, float]:
+    """The number of threads that suits this computer now, and the median time of a frame with it [ms]."""
+    best: tuple[OpenVinoRuntime, float] | None = None
+    for threads in _counts(_usable()):
+        runtime = OpenVinoRuntime(file, precision, threads)
+        took = _median_ms(runtime, frames)
+        if best is None or took < WORTH * best[1]:
+            best = runtime, took
+    assert best is not None
+    return best
+
+
+def _usable() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _counts(usable: int) -> list[int]:
+    """1, 2, 4 ... up to the number of processors, but at most 8: a frame is too small for more."""
+    return [count for count in (1, 2, 3, 4, 6, 8) if count <= max(1, usable)]
+
+
+def _median_ms(runtime: OpenVinoRuntime, frames: Sequence[FrameInputs]) -> float:
+    took = []
+    for number in range(WARM_UP + ROUNDS):
+        begin = time.perf_counter()
+        runtime(frames[number % len(frames)])
+        took.append((time.perf_counter() - begin) * 1e3)
+    return float(np.median(took[WARM_UP:]))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _openvino() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise ModelError(f"OpenVINO is not installed ({error}); python -m pip install openvino") from None
+    return openvino

@@ -1,0 +1,294 @@
+"""Engines: built, compared, kept and found again; and what becomes of those that are not as should be."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_windows import EXACT, made_networks
+
+from avatar import weights
+from avatar.errors import ModelError
+from avatar.generate import open_networks
+from avatar.model.networks import Networks
+from avatar.model.presets import PRESETS
+from avatar.runtime import PLAIN, FrameInputs, Wanted, open_runtime, openvino_runtime, parity, store
+from avatar.runtime.frame import FrameMaps
+from avatar.runtime.probe import Probe, load_probe
+from avatar.runtime.store import NOTE, EngineKey
+from avatar.runtime.torch_runtime import TorchRuntime
+
+TINY = PRESETS["tiny"]
+OPENVINO = Wanted("openvino", "fp32")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own, in which nothing is yet."""
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Networks:
+    return made_networks("tiny").eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def made(tiny: Networks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which the engine of `tiny` was built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AVATAR_CACHE", str(folder := tmp_path_factory.mktemp("made")))
+        open_runtime(OPENVINO, TINY, tiny)
+    return folder
+
+
+@pytest.fixture
+def built(made: Path, cache: Path) -> Path:
+    """The folder of that engine, in this test's own cache."""
+    shutil.copytree(made, cache)
+    (folder,) = engines(cache)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def probe() -> Probe:
+    return load_probe()
+
+
+def engines(cache: Path) -> list[Path]:
+    return sorted((cache / store.FOLDER).iterdir()) if (cache / store.FOLDER).exists() else []
+
+
+@pytest.mark.parametrize("precision", [None, "fp32"])
+def test_the_shipped_network_compiled_is_the_plain_one(precision: str | None, probe: Probe) -> None:
+    trained = open_networks("live")
+    engine = open_runtime(Wanted("openvino", precision), trained.preset, trained.networks)
+    frames = probe.inputs(trained.preset, trained.networks)
+    found = parity.compare(engine, TorchRuntime(trained.networks.generator, "fp32"), frames)
+    assert found.psnr > (60 if engine.precision == "fp32" else 50)
+    parity.check(found, engine.precision, "it")
+
+
+def test_the_frames_it_is_tried_with_make_the_network_do_something(probe: Probe) -> None:
+    trained = open_networks("live")
+    frames = probe.inputs(trained.preset, trained.networks)
+    plain = TorchRuntime(trained.networks.generator, "fp32")
+    for frame in frames:
+        maps = plain(frame)
+        assert np.abs(maps.flow).max() > 0.001 and maps.keep.min() < 0.5 < maps.keep.max()
+        assert maps.alpha.min() < 0.1 and maps.alpha.max() > 0.9
+    # The driver's look, and who is drawn, change what they say.
+    assert frames[0].trust[0] == 1
+    for other in (
+        replace(frames[0], trust=np.zeros(1, np.float32)),
+        replace(frames[0], psi=frames[0].psi + 0.3),
+    ):
+        assert np.abs(plain(other).base - plain(frames[0]).base).max() > 0.02
+
+
+@pytest.mark.usefixtures("built")
+def test_one_engine_serves_everybody(tiny: Networks, probe: Probe, cache: Path) -> None:
+    engine = open_runtime(OPENVINO, TINY, tiny)
+    plain = TorchRuntime(tiny.generator, "fp32")
+    frame = probe.inputs(TINY, tiny)[0]
+    rng = np.random.default_rng(0)
+    people = [replace(frame, psi=rng.normal(0, 0.5, frame.psi.shape).astype(np.float32)) for _ in range(2)]
+    one, two = (engine(person) for person in people)
+    assert np.abs(one.base - two.base).max() > 0.01
+    for person, made in zip(people, (one, two), strict=True):
+        np.testing.assert_allclose(made.base, plain(person).base, atol=1e-3)
+    assert len(engines(cache)) == 1
+
+
+@pytest.mark.usefixtures("built")
+def test_an_answer_is_not_written_over_by_the_next(tiny: Networks, probe: Probe) -> None:
+    engine = open_runtime(OPENVINO, TINY, tiny)
+    first, second = probe.inputs(TINY, tiny)[:2]
+    made = engine(first)
+    before = made.base.copy()
+    engine(second)
+    np.testing.assert_array_equal(made.base, before)
+
+
+def test_networks_of_the_paper_can_be_compiled_too(probe: Probe) -> None:
+    """They look at the drawing alone: what a network does not look at is no input of its engine."""
+    preset = PRESETS["paper-small"]
+    networks = made_networks("paper-small").eval().requires_grad_(False)
+    engine = open_runtime(OPENVINO, preset, networks)
+    frame = probe.inputs(preset, networks)[1]
+    np.testing.assert_allclose(
+        engine(frame).base, TorchRuntime(networks.generator, "fp32")(frame).base, atol=2e-3
+    )
+
+
+def test_an_engine_is_built_once(tiny: Networks, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avatar.runtime.write_onnx", lambda *_: pytest.fail("built again"))
+    assert open_runtime(OPENVINO, TINY, tiny).name == "openvino"
+    note = json.loads((built / NOTE).read_text())
+    assert note["facts"]["parity"]["psnr"] >= 60 and note["facts"]["ms"] > 0
+
+
+@pytest.mark.usefixtures("built")
+def test_other_weights_get_an_engine_of_their_own(cache: Path) -> None:
+    open_runtime(OPENVINO, TINY, made_networks("tiny", seed=1).eval().requires_grad_(False))
+    assert len(engines(cache)) == 2
+
+
+def test_all_that_an_engine_depends_on_is_in_its_key() -> None:
+    key = EngineKey("openvino", "1", "bf16", "a processor", "live", 256, "aa")
+    others = [
+        replace(key, runtime="tensorrt"),
+        replace(key, version="2"),
+        replace(key, precision="fp32"),
+        replace(key, device="another"),
+        replace(key, preset="paper"),
+        replace(key, size=128),
+        replace(key, weights="bb"),
+        replace(key, graph=key.graph + 1),
+    ]
+    assert len({each.folder for each in (key, *others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize("harm", ["other bytes", "no file", "no note", "a foreign note"])
+def test_a_damaged_engine_is_built_again_and_told(
+    harm: str, tiny: Networks, built: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = built / "network.onnx"
+    whole = file.read_bytes()
+    if harm == "other bytes":
+        file.write_bytes(whole[:-1] + b"?")
+    elif harm == "no file":
+        file.unlink()
+    elif harm == "no note":
+        (built / NOTE).unlink()
+    else:
+        (built / NOTE).write_text("[]")
+    with caplog.at_level(logging.WARNING, "avatar"):
+        open_runtime(OPENVINO, TINY, tiny)
+    assert "built again" in caplog.text and str(built) in caplog.text
+    assert file.stat().st_size == len(whole) and (built / NOTE).is_file()
+
+
+def test_compile_builds_anew_even_if_there_is_one(
+    tiny: Networks, built: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fail(*_: object) -> None:
+        calls.append(1)
+        raise ModelError("gone wrong")
+
+    monkeypatch.setattr("avatar.runtime.write_onnx", fail)
+    with pytest.raises(ModelError, match="gone wrong"):
+        open_runtime(replace(OPENVINO, anew=True), TINY, tiny)
+    assert calls and not built.exists() and not engines(cache)
+
+
+def test_an_engine_that_says_something_else_is_not_kept(
+    tiny: Networks, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = made_networks("tiny", seed=5).eval().requires_grad_(False).generator
+    honest = openvino_runtime.fastest
+
+    def lying(*given: object) -> object:
+        engine, took = honest(*given)  # type: ignore[arg-type]
+        liar = TorchRuntime(other, "fp32")
+        liar.threads = engine.threads  # type: ignore[attr-defined]
+        return liar, took
+
+    monkeypatch.setattr(openvino_runtime, "fastest", lying)
+    with pytest.raises(ModelError, match=r"does not do what the plain network does.*not used"):
+        open_runtime(OPENVINO, TINY, tiny)
+    assert not engines(cache)
+
+
+@pytest.mark.usefixtures("built")
+def test_auto_says_what_it_chose_and_why(tiny: Networks, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "avatar"):
+        chosen = open_runtime(Wanted(precision="fp32"), TINY, tiny)
+    assert chosen.name == "openvino" and chosen.told in caplog.text and "fastest" in caplog.text
+
+
+def test_auto_goes_on_without_openvino_and_says_so(
+    tiny: Networks, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    with caplog.at_level(logging.INFO, "avatar"):
+        chosen = open_runtime(Wanted(), TINY, tiny)
+    assert chosen.name == "torch" and "OpenVINO is not installed" in caplog.text
+    # Asked for by name, it is an error.
+    with pytest.raises(ModelError, match="OpenVINO is not installed"):
+        open_runtime(OPENVINO, TINY, tiny)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Wanted("abacus"), "there is no runtime 'abacus'"),
+        (Wanted("torch", "int8"), "torch has no int8"),
+        (Wanted("openvino", "fp16"), "OpenVINO has no fp16 on this processor"),
+    ],
+)
+def test_what_is_not_there_is_refused(wanted: Wanted, message: str, tiny: Networks) -> None:
+    with pytest.raises(ModelError, match=message):
+        open_runtime(wanted, TINY, tiny)
+
+
+def test_a_cache_that_cannot_be_written_is_told(
+    tiny: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ModelError, match="set AVATAR_CACHE"):
+        open_runtime(OPENVINO, TINY, tiny)
+
+
+def test_plain_is_the_network_itself(tiny: Networks, probe: Probe) -> None:
+    frame = probe.inputs(TINY, tiny)[1]
+    made = open_runtime(EXACT, TINY, tiny)(frame)
+    assert (made.keep.shape, made.base.shape) == ((64, 64), (64, 64, 3))
+    assert made.flow.shape == (32, 32, 2) and made.alpha.shape == (64, 64)
+    warps = torch.stack([_tensor(frame.best), _tensor(frame.second)])[None]
+    with torch.inference_mode():
+        drawn = tiny.draw(warps, _tensor(frame.drawing)[None], torch.from_numpy(frame.psi)[None])
+    without = open_runtime(EXACT, TINY, tiny)(replace(frame, trust=np.zeros(1, np.float32)))
+    np.testing.assert_allclose(without.base, drawn.base[0].movedim(0, -1), atol=1e-5)
+    assert open_runtime(PLAIN, TINY, tiny).name == "torch"
+
+
+def _tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(picture).movedim(-1, 0).float() / 255
+
+
+def test_parity_sees_what_differs(tiny: Networks, probe: Probe) -> None:
+    plain = TorchRuntime(tiny.generator, "fp32")
+    frames = probe.inputs(TINY, tiny)[:2]
+
+    def worse(inputs: FrameInputs) -> FrameMaps:
+        maps = plain(inputs)
+        return replace(maps, base=maps.base + 0.2)
+
+    def broken(inputs: FrameInputs) -> FrameMaps:
+        maps = plain(inputs)
+        return replace(maps, base=maps.base * np.nan)
+
+    same = parity.compare(plain, plain, frames)
+    assert same.most == 0 and same.psnr == 100
+    for engine in (worse, broken):
+        with pytest.raises(ModelError, match="does not do"):
+            parity.check(parity.compare(engine, plain, frames), "int8", "it")
+
+
+def test_the_probe_is_whole() -> None:
+    entry = weights.manifest()["probe"]
+    assert entry.kind == "shipped" and entry.size < 2**20
+    probe = load_probe()
+    assert probe.pictures.shape == (4, 2, 256, 256, 5)
+    assert set(probe.trust.tolist()) == {0.0, 1.0}
