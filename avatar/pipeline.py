@@ -22,6 +22,8 @@ from avatar.warp import Warper
 
 CROP_MAX = 1536
 """Longest side of the crop that is ever rendered [px]."""
+EVEN = 4
+"""Sides of rendered crops can be halved twice: halving is cheap, any other ratio costs 15 times as much."""
 SHOTS = 8
 """Views that are taken of a clip."""
 
@@ -159,7 +161,7 @@ class Renderer:
         side = (
             identity.front.texture.shape[0]
             if head_size is None
-            else round(head_size * crop_faces(identity) / HEAD_FACES)
+            else EVEN * round(head_size * crop_faces(identity) / HEAD_FACES / EVEN)
         )
         side = min(side, CROP_MAX)
         self._generate = open_generator(generator, identity, side, weights=weights, wanted=wanted)

@@ -9,12 +9,20 @@ import pytest
 import torch
 from made_windows import THIN_PAPER, Windows, awake, made_networks, made_windows
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from avatar.model.blocks import fold_spectral, instance_norm, load_folded, spectral, styles_of
+from avatar.model.blocks import (
+    fold_spectral,
+    instance_norm,
+    load_folded,
+    smooth_quarters,
+    spectral,
+    styles_of,
+)
 from avatar.model.embedder import mean_over_pictures
 from avatar.model.expression import CODE, MOUTH_CODE, DriverLook, placed
-from avatar.model.generator import Drawn, blend
+from avatar.model.generator import Drawn, WindowBytes, blend
 from avatar.model.networks import Networks
 from avatar.model.presets import PRESETS, Preset
 from avatar.tools.drawing import CHANNELS
@@ -130,6 +138,30 @@ def test_a_driver_who_is_not_trusted_is_as_one_who_is_not_seen(name: str) -> Non
     for part, values in parts(unknown).items():
         torch.testing.assert_close(parts(untrusted)[part], values)
     assert (half.base - unknown.base).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("second", [True, False])
+@pytest.mark.parametrize("name", SMALL)
+def test_bytes_as_they_lie_in_memory_say_the_same(name: str, second: bool) -> None:
+    networks, given = made_networks(name).eval(), made_windows(PRESETS[name], 64)
+    warps, drawing = ((values * 255).round().byte() for values in (given.warps, given.drawing))
+    if not second:
+        warps[:, 1] = 0
+    pictures = torch.cat([warps[:, 0], warps[:, 1], drawing], dim=1).permute(0, 2, 3, 1).contiguous()
+    there = torch.full((2,), float(second))
+    lain = WindowBytes(pictures, warps[:, 0, 3:4], warps[:, 1, :3], drawing[:, 1:2], there)
+    with torch.inference_mode():
+        psi = networks.condition(networks.embed(given.references, given.valid))
+        wanted = networks.draw(warps.float() / 255, drawing.float() / 255, psi, given.look)
+        found = networks.generator.forward_bytes(lain, psi, given.look)  # type: ignore[operator]
+    for part, values in parts(wanted).items():
+        torch.testing.assert_close(parts(found)[part], values, rtol=1e-4, atol=1e-5)
+
+
+def test_smooth_quarters_are_what_interpolation_gives() -> None:
+    x = torch.rand(2, 3, 5, 7)
+    wanted = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(F.pixel_shuffle(smooth_quarters(x), 2), wanted)
 
 
 def test_the_embedding_is_the_mean_over_the_pictures_that_are_there() -> None:

@@ -253,13 +253,13 @@ def test_a_cache_that_cannot_be_written_is_told(
 def test_plain_is_the_network_itself(tiny: Networks, probe: Probe) -> None:
     frame = probe.inputs(TINY, tiny)[1]
     made = open_runtime(EXACT, TINY, tiny)(frame)
-    assert (made.keep.shape, made.base.shape) == ((64, 64), (64, 64, 3))
-    assert made.flow.shape == (32, 32, 2) and made.alpha.shape == (64, 64)
+    assert (made.keep.shape, made.base.shape) == ((64, 64), (3, 64, 64))
+    assert made.flow.shape == (2, 32, 32) and made.alpha.shape == (64, 64)
     warps = torch.stack([_tensor(frame.best), _tensor(frame.second)])[None]
     with torch.inference_mode():
         drawn = tiny.draw(warps, _tensor(frame.drawing)[None], torch.from_numpy(frame.psi)[None])
     without = open_runtime(EXACT, TINY, tiny)(replace(frame, trust=np.zeros(1, np.float32)))
-    np.testing.assert_allclose(without.base, drawn.base[0].movedim(0, -1), atol=1e-5)
+    np.testing.assert_allclose(without.base, drawn.base[0], atol=1e-5)
     assert open_runtime(PLAIN, TINY, tiny).name == "torch"
 
 

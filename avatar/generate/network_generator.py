@@ -50,6 +50,8 @@ class NetworkGenerator:
         self._psi = psi_of(identity, trained)[0].numpy()
         self._run = open_runtime(wanted, trained.preset, networks_of(identity, trained))
         self._faded = _faded(self._size)
+        self._faded_bytes = 255 * self._faded
+        self._faded_small = cv2.resize(self._faded, (self._size // 2,) * 2, interpolation=cv2.INTER_AREA)
         self._near = np.ones((2 * round(NEAR * self._size) + 1,) * 2, np.uint8)
 
     def __call__(self, warped: Warped, motion: Motion) -> Portrait:
@@ -89,7 +91,7 @@ class NetworkGenerator:
         faded, to_window = self._faded, _to_window(window, self._size, self._side, box)
         # Faded out, the answer is: keep everything, move nothing, add nothing.
         keep = _in_crop(drawn.keep * faded + (1 - faded), to_window, box, outside=1)
-        base = _in_crop(drawn.base * (255 * faded)[..., None], to_window, box)
+        base = _in_crop(cv2.merge([*(drawn.base * self._faded_bytes)]), to_window, box)
         moved = cv2.multiply(
             self._shifted(person, drawn, window, box), cv2.merge([keep] * 3), dtype=cv2.CV_32F
         )
@@ -101,19 +103,18 @@ class NetworkGenerator:
         added = np.minimum(added, cv2.dilate(shown, self._near))
         sure = smoothstep((wanted - SURE[0]) / (SURE[1] - SURE[0]))
         added = np.where(added > 0, added * sure, added)
-        added = _in_crop((added * (255 * faded)).astype(np.float32), to_window, box)
+        added = _in_crop(added * self._faded_bytes, to_window, box)
         box.of(alpha)[:] = cv2.add(box.of(alpha), added, dtype=cv2.CV_8U)
 
     def _shifted(self, person: U8, drawn: FrameMaps, window: F32, box: Box) -> U8:
         """The person's part `box` (H, W, 3), each pixel from where the network's flow points."""
-        flow = drawn.flow
-        small = flow.shape[0]
-        faded = cv2.resize(self._faded, (small, small), interpolation=cv2.INTER_AREA)[..., None]
         # Sides of the window to pixels of the crop, in the crop's own directions.
-        steps = np.asarray(flow * faded @ (window[:, :2].T * np.float32(self._side)), np.float32)
-        steps = _in_crop(steps, _to_window(window, small, self._side, box), box)
-        columns = steps[..., 0] + np.arange(box.left, box.right, dtype=np.float32)
-        rows = steps[..., 1] + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
+        steps = np.tensordot(window[:, :2] * np.float32(self._side), drawn.flow * self._faded_small, axes=1)
+        to_window = _to_window(window, steps.shape[1], self._side, box)
+        # One after the other: OpenCV is slow with two channels at once.
+        across, down = (_in_crop(part, to_window, box) for part in steps)
+        columns = across + np.arange(box.left, box.right, dtype=np.float32)
+        rows = down + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
         moved = cv2.remap(person, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(moved, np.uint8)
 

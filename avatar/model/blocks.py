@@ -83,9 +83,18 @@ def twice(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def twice_smooth(x: Tensor) -> Tensor:
-    """Twice the side, between the values in straight lines."""
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+def smooth_quarters(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 4 C, H, W), of which `pixel_shuffle(..., 2)` makes `x` at twice the side.
+
+    Between the values in straight lines, as `interpolate(mode="bilinear", align_corners=False)` gives it.
+
+    As a convolution, because engines are slow in interpolating.
+    """
+    near, far = 0.75, 0.25
+    first, second = x.new_tensor([far, near, 0.0]), x.new_tensor([0.0, near, far])
+    kernels = [down[:, None] * across[None] for down in (first, second) for across in (first, second)]
+    weight = torch.stack(kernels)[:, None].repeat(x.shape[1], 1, 1, 1)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, groups=x.shape[1])
 
 
 def styles_of(psi: Tensor, widths: Sequence[int]) -> Iterator[Style]:

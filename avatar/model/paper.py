@@ -32,7 +32,7 @@ from avatar.model.blocks import SelfAttention, instance_norm, restyled, spectral
 from avatar.model.discriminator import Projection, Verdict
 from avatar.model.embedder import mean_over_pictures
 from avatar.model.expression import DriverLook
-from avatar.model.generator import Drawn
+from avatar.model.generator import WARP_CHANNELS, Drawn, WindowBytes
 from avatar.model.residual import DownBlock, FlatBlock, StyledBlock
 
 LOOK_DOWN, LOOK_UP = 32, 64
@@ -116,6 +116,14 @@ class PaperGenerator(nn.Module):
             psi: (B, 2 * sum(styled)), the identity's parameters.
             look: not used; the paper knows landmarks alone.
         """
+        return self._paint(drawing, psi, warps[:, 0, 3:4].float())
+
+    def forward_bytes(self, given: WindowBytes, psi: Tensor, look: DriverLook | None = None) -> Drawn:
+        """The same of bytes as they lie in memory; `look` is not used."""
+        drawing = given.pictures[..., 2 * WARP_CHANNELS :].permute(0, 3, 1, 2).float() / 255
+        return self._paint(drawing, psi, given.matte.float() / 255)
+
+    def _paint(self, drawing: Tensor, psi: Tensor, alpha: Tensor) -> Drawn:
         style = styles_of(psi, self.styled)
         h = F.pixel_unshuffle(drawing * 2 - 1, self.fold)
         for block in self.down:
@@ -134,7 +142,7 @@ class PaperGenerator(nn.Module):
             flow=base.new_zeros(b, 2, height // 2, width // 2),
             keep=base.new_zeros(b, 1, height, width),
             base=base,
-            alpha=warps[:, 0, 3:4].float(),
+            alpha=alpha,
         )
 
 

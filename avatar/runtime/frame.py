@@ -5,14 +5,14 @@ Every runtime runs this one module, so that what differs between them is arithme
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from avatar.model.expression import DriverLook
-from avatar.model.generator import Drawn
+from avatar.model.generator import Drawn, WindowBytes
 from avatar.model.presets import Preset
 from avatar.records import F32, U8
 from avatar.tools.close_ups import CLOSE_UP
@@ -39,24 +39,30 @@ class FrameInputs:
     """(1,), 0..1, and how much they count: 0 if nothing is known."""
 
     def arrays(self) -> dict[str, U8 | F32]:
-        """By name, each with a first axis of one as the network wants it; `trust` is that axis."""
+        """What `FrameNetwork.forward` takes, by name."""
         return {
-            field.name: value if field.name == "trust" else value[None]
-            for field in fields(self)
-            if (value := getattr(self, field.name)) is not None
+            "pictures": np.dstack([self.best, self.second, self.drawing])[None],
+            "matte": np.ascontiguousarray(self.best[..., 3])[None, None],
+            "other": np.ascontiguousarray(self.second[..., :3].transpose(2, 0, 1))[None],
+            "mouth": np.ascontiguousarray(self.drawing[..., 1])[None, None],
+            "there": np.array([self.second[..., 4].any()], np.float32),
+            "psi": self.psi[None],
+            "close_ups": self.close_ups[None],
+            "boxes": self.boxes[None],
+            "trust": self.trust,
         }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMaps:
-    """What the network says of the window, see `model.generator.Drawn`, as pictures lie in memory."""
+    """What the network says of the window, see `model.generator.Drawn`; plane after plane."""
 
     flow: F32
-    """(R/2, R/2, 2), x and y shift in sides of the window."""
+    """(2, R/2, R/2), x and y shift in sides of the window."""
     keep: F32
     """(R, R), 0..1."""
     base: F32
-    """(R, R, 3)."""
+    """(3, R, R)."""
     alpha: F32
     """(R, R), 0..1."""
 
@@ -74,32 +80,25 @@ class FrameNetwork(nn.Module):
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
+        self._draw: Callable[..., Drawn] = generator.forward_bytes  # type: ignore[assignment]
 
     def forward(
         self,
-        best: Tensor,
-        second: Tensor,
-        drawing: Tensor,
+        pictures: Tensor,
+        matte: Tensor,
+        other: Tensor,
+        mouth: Tensor,
+        there: Tensor,
         psi: Tensor,
         close_ups: Tensor,
         boxes: Tensor,
         trust: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """`FrameInputs` with a first axis of one to the fields of `FrameMaps` with one."""
-        warps = torch.stack([_to_network(best), _to_network(second)], dim=1)
+        """A `model.generator.WindowBytes`, psi and the driver's look to the fields of `FrameMaps`."""
         look = DriverLook(close_ups.float() / 255, boxes, trust)
-        drawn: Drawn = self.generator(warps, _to_network(drawing), psi, look)
-        return (
-            drawn.flow.permute(0, 2, 3, 1).float(),
-            drawn.keep[:, 0].float(),
-            drawn.base.permute(0, 2, 3, 1).float(),
-            drawn.alpha[:, 0].float(),
-        )
-
-
-def _to_network(picture: Tensor) -> Tensor:
-    """(B, R, R, C) bytes to (B, C, R, R), 0..1."""
-    return picture.permute(0, 3, 1, 2).float() / 255
+        given = WindowBytes(pictures, matte, other, mouth, there)
+        drawn: Drawn = self._draw(given, psi, look)
+        return drawn.flow.float(), drawn.keep[:, 0].float(), drawn.base.float(), drawn.alpha[:, 0].float()
 
 
 def still_inputs(preset: Preset, parameters: int) -> FrameInputs:

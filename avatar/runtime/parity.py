@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from avatar.errors import ModelError
 from avatar.model.generator import Drawn, blend
@@ -91,12 +90,9 @@ def check(parity: Parity, precision: str, what: str) -> None:
 
 def finished(maps: FrameMaps, inputs: FrameInputs) -> F32:
     """The person over a grey wall (R, R, 3), 0..1, as `model.generator.blend` makes it."""
-    drawn = Drawn(_map(maps.flow), _map(maps.keep[..., None]), _map(maps.base), _map(maps.alpha[..., None]))
+    maps_of_one = (maps.flow, maps.keep[None], maps.base, maps.alpha[None])
+    drawn = Drawn(*(torch.from_numpy(np.ascontiguousarray(each))[None] for each in maps_of_one))
     best = torch.from_numpy(np.ascontiguousarray(inputs.best[..., :3])).movedim(-1, 0)[None].float() / 255
     person = blend(drawn, best).clamp(0, 1)
     shown = WALL + drawn.alpha * (person - WALL)
     return np.asarray(shown[0].movedim(0, -1).numpy(), np.float32)
-
-
-def _map(values: F32) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values)).movedim(-1, 0)[None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from avatar.records import F32, U8, View, Warped
@@ -12,7 +13,10 @@ from avatar.tools.window import cut_window, head_window
 def warp_slot(warped: Warped, window: F32, size: int) -> U8:
     """(size, size, 5): colours, alpha and confidence of a moved view as the window (2, 3) shows them."""
     sure = np.asarray(warped.confidence * 255, np.uint8)
-    return np.dstack([cut_window(part, window, size) for part in (warped.person, warped.alpha, sure)])
+    parts = [cut_window(part, window, size) for part in (warped.person, warped.alpha, sure)]
+    slot = np.empty((size, size, 5), np.uint8)
+    cv2.mixChannels(parts, [slot], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+    return slot
 
 
 def reference_picture(view: View, size: int, style: Style) -> U8:
