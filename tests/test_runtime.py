@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +118,23 @@ def test_an_answer_is_not_written_over_by_the_next(tiny: Networks, probe: Probe)
     np.testing.assert_array_equal(made.base, before)
 
 
+def test_eight_bits_are_asked_of_a_package_that_may_be_missing(
+    tiny: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(ModelError, match=r"pip install 'livehead\[int8\]'"):
+        open_runtime(Wanted("openvino", "int8"), TINY, tiny)
+
+
+def test_eight_bits_do_nearly_as_well(cache: Path) -> None:
+    pytest.importorskip("nncf", reason="nncf is not installed: pip install 'livehead[int8]'")
+    trained = open_networks("live")
+    engine = open_runtime(Wanted("openvino", "int8"), trained.preset, trained.networks)
+    (folder,) = engines(cache)
+    assert engine.precision == "int8" and (folder / "network-int8.bin").is_file()
+    assert json.loads((folder / NOTE).read_text())["facts"]["parity"]["psnr"] > 45
+
+
 def test_networks_of_the_paper_can_be_compiled_too(probe: Probe) -> None:
     """They look at the drawing alone: what a network does not look at is no input of its engine."""
     preset = PRESETS["paper-small"]
@@ -219,7 +237,7 @@ def test_auto_says_what_it_chose_and_why(tiny: Networks, caplog: pytest.LogCaptu
 def test_auto_goes_on_without_openvino_and_says_so(
     tiny: Networks, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     with caplog.at_level(logging.INFO, "avatar"):
         chosen = open_runtime(Wanted(), TINY, tiny)
     assert chosen.name == "torch" and "OpenVINO is not installed" in caplog.text

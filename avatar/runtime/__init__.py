@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -55,6 +55,7 @@ class Wanted:
 
 
 PLAIN = Wanted("torch")
+_ONNX, _INT8 = "network.onnx", "network-int8.xml"
 
 
 def open_runtime(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
@@ -84,9 +85,17 @@ def open_runtime(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
 
 
 def _openvino(wanted: Wanted, preset: Preset, networks: Networks) -> OpenVinoRuntime:
+    """In the precision that is wanted, or the first that does what the plain network does."""
     able = openvino_runtime.precisions()
-    precision = wanted.precision or able[0]
-    if precision not in able:
+    if wanted.precision is None:
+        for precision in able[:-1]:
+            try:
+                return _openvino(replace(wanted, precision=precision), preset, networks)
+            except ModelError as error:
+                _log.warning("%s", error)
+        return _openvino(replace(wanted, precision=able[-1]), preset, networks)
+    precision = wanted.precision
+    if precision not in (*able, "int8"):  # for that only a package may be missing, which says so itself
         raise ModelError(f"OpenVINO has no {precision} on this processor; there is {' and '.join(able)}")
     key = store.EngineKey(
         runtime="openvino",
@@ -98,20 +107,22 @@ def _openvino(wanted: Wanted, preset: Preset, networks: Networks) -> OpenVinoRun
         weights=_fingerprint(networks.generator),
     )
 
-    def make(file: Path) -> store.Facts:
-        write_onnx(
-            FrameNetwork(networks.generator), still_inputs(preset, networks.projection.out_features), file
-        )
+    def make(folder: Path) -> store.Facts:
         frames = load_probe().inputs(preset, networks)
-        engine, took_ms = openvino_runtime.fastest(file, precision, frames)
+        still = still_inputs(preset, networks.projection.out_features)
+        write_onnx(FrameNetwork(networks.generator), still, folder / _ONNX)
+        if precision == "int8":
+            openvino_runtime.write_int8(folder / _ONNX, frames, folder / _INT8)
+        engine, took_ms = openvino_runtime.fastest(folder / file, precision, frames)
         found = parity.compare(engine, TorchRuntime(networks.generator, "fp32"), frames)
         parity.check(found, precision, f"the OpenVINO engine of {preset.name} in {precision}")
         return {"threads": engine.threads, "ms": round(took_ms, 2), "parity": found.facts()}
 
+    file = _INT8 if precision == "int8" else _ONNX
     if wanted.anew:
         store.forget(key)
-    engine = store.find_or_build(key, "network.onnx", make)
-    return OpenVinoRuntime(engine.file, precision, int(engine.facts["threads"]))
+    engine = store.find_or_build(key, make)
+    return OpenVinoRuntime(engine.folder / file, precision, int(engine.facts["threads"]))
 
 
 def _fingerprint(generator: nn.Module) -> str:

@@ -63,7 +63,8 @@ class EngineKey:
 class Engine:
     """A built engine."""
 
-    file: Path
+    folder: Path
+    """With the files that were made for it."""
     facts: Facts
 
 
@@ -80,15 +81,15 @@ def find(key: EngineKey) -> Engine | None:
     folder = key.folder
     try:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-        file = folder / str(note["file"])
-        if hashlib.sha256(file.read_bytes()).hexdigest() != note["sha256"]:
-            raise ValueError("its hash is another")
-        return Engine(file, note["facts"])
+        for name, sha256 in note["files"].items():
+            if _sha256(folder / name) != sha256:
+                raise ValueError(f"the hash of {name} is another")
+        return Engine(folder, note["facts"])
     except FileNotFoundError:
         if folder.exists():
             raise DamagedError(f"{folder}: the engine is not whole") from None
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DamagedError(f"{folder}: the engine is damaged: {error}") from error
 
 
@@ -97,7 +98,7 @@ def forget(key: EngineKey) -> None:
     shutil.rmtree(key.folder, ignore_errors=True)
 
 
-def find_or_build(key: EngineKey, name: str, make: Callable[[Path], Facts]) -> Engine:
+def find_or_build(key: EngineKey, make: Callable[[Path], Facts]) -> Engine:
     """The engine for `key`: as it lies there, or built now, as `build` does; a damaged one is built anew."""
     try:
         engine = find(key)
@@ -112,17 +113,16 @@ def find_or_build(key: EngineKey, name: str, make: Callable[[Path], Facts]) -> E
         key.preset,
         key.precision,
     )
-    return build(key, name, make)
+    return build(key, make)
 
 
-def build(key: EngineKey, name: str, make: Callable[[Path], Facts]) -> Engine:
+def build(key: EngineKey, make: Callable[[Path], Facts]) -> Engine:
     """Build an engine and keep it.
 
     Args:
         key: all that it depends on.
-        name: of its file.
-        make: writes the file at the path it is given, tries it, and gives what is worth knowing of it; what
-            it raises is passed on, and nothing is kept.
+        make: writes files into the folder it is given, tries them, and gives what is worth knowing of the
+            engine; what it raises is passed on, and nothing is kept.
 
     Raises:
         ModelError: the cache cannot be written.
@@ -132,16 +132,16 @@ def build(key: EngineKey, name: str, make: Callable[[Path], Facts]) -> Engine:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Beside its place, so that the last step is a rename on one file system.
         with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as made:
-            file = Path(made) / "engine" / name
-            file.parent.mkdir()
-            facts = make(file)
-            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-            note = {"file": name, "sha256": sha256, "facts": facts, "key": dataclasses.asdict(key)}
-            (file.parent / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+            fresh = Path(made) / "engine"
+            fresh.mkdir()
+            facts = make(fresh)
+            files = {file.name: _sha256(file) for file in sorted(fresh.iterdir())}
+            note = {"files": files, "facts": facts, "key": dataclasses.asdict(key)}
+            (fresh / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
             forget(key)
             # Another process may have built the same meanwhile: then its engine does as well.
             with contextlib.suppress(FileExistsError, OSError):
-                os.replace(file.parent, folder)
+                os.replace(fresh, folder)
     except OSError as error:
         raise ModelError(
             f"cannot write to {folder.parent} ({error.strerror}); "
@@ -151,3 +151,7 @@ def build(key: EngineKey, name: str, make: Callable[[Path], Facts]) -> Engine:
     if found is None:
         raise ModelError(f"{folder}: the engine that was built is gone")
     return found
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
