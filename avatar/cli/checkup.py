@@ -183,6 +183,13 @@ def _runtimes() -> Iterator[Finding]:
         yield Finding("runtimes", "torch", "missing", f"cannot be imported: {error}", remedy)
         return
     yield Finding("runtimes", "torch cpu", "ok", f"{torch.get_num_threads()} threads")
+    try:
+        from avatar.runtime import openvino_runtime
+
+        able = ", ".join(openvino_runtime.precisions())
+        yield Finding("runtimes", "openvino", "ok", f"{able} on {openvino_runtime.device()}")
+    except AvatarError as error:
+        yield Finding("runtimes", "openvino", "info", f"{error}; plain PyTorch is slower", _pip("openvino"))
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             yield Finding("runtimes", f"torch cuda:{number}", "ok", torch.cuda.get_device_name(number))

@@ -1,6 +1,7 @@
 """OpenVINO on the processor: the fastest CPU runtime that was measured (bench/README.md).
 
-The network is read from ONNX: `openvino.convert_model` would report its use to Google Analytics.
+Nothing is reported: OpenVINO and NNCF tell Google Analytics that they were imported, and what for, by means
+of a package of their own, `openvino_telemetry`. Where it is missing they do without; so it is made to seem.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import logging
 import os
 import platform
+import sys
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -147,6 +149,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _openvino() -> Any:
+    _without_telemetry()
     try:
         import openvino
     except ImportError as error:
@@ -155,10 +158,14 @@ def _openvino() -> Any:
 
 
 def _nncf() -> Any:
-    # It would report its use to Google Analytics; this is the switch that it has.
-    os.environ.setdefault("NNCF_CI", "1")
+    _without_telemetry()
     try:
         import nncf
     except ImportError as error:
         raise ModelError(f"NNCF is not installed ({error}); python -m pip install 'livehead[int8]'") from None
     return nncf
+
+
+def _without_telemetry() -> None:
+    """Let whoever asks for the package that reports find that there is none."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
