@@ -15,6 +15,7 @@ from avatar.tools.geometry import smoothstep
 from avatar.tools.network_input import warp_slot
 from avatar.tools.outlines import Box, box_around
 from avatar.tools.scaling import resized
+from avatar.tools.stacking import over
 from avatar.tools.window import head_window, in_pixels, to_window
 
 RIM = 0.06
@@ -64,9 +65,7 @@ class NetworkGenerator:
             drawn = self._draw(best, warped.other, motion, window)
             person, alpha = person.copy(), alpha.copy()
             self._mend(person, alpha, drawn, best[..., 3] * np.float32(1 / 255), window, box)
-        cover = alpha.astype(np.float32) * np.float32(1 / 255)
-        rgb = cv2.blendLinear(person, self._plate, cover, 1 - cover)
-        return Portrait(rgb=np.asarray(rgb, np.uint8))
+        return Portrait(over(person, alpha, self._plate))
 
     def _draw(self, best: U8, other: Warped | None, motion: Motion, window: F32) -> FrameMaps:
         size = self._size

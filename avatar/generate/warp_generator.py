@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-
 from avatar.records import Identity, Motion, Portrait, Warped
 from avatar.tools.scaling import resized
+from avatar.tools.stacking import over
 
 
 class WarpGenerator:
@@ -21,13 +19,7 @@ class WarpGenerator:
 
     def __init__(self, identity: Identity, side: int) -> None:
         self._plate = resized(identity.plate, side)
-        self._cover = np.empty((side, side), np.float32)
-        self._rest = np.empty((side, side), np.float32)
-        self._byte = np.float32(1 / 255)
 
     def __call__(self, warped: Warped, motion: Motion) -> Portrait:
         """Finish one portrait; `motion` is there as for every generator, and changes nothing."""
-        np.multiply(warped.alpha, self._byte, out=self._cover)
-        np.subtract(1, self._cover, out=self._rest)
-        rgb = np.asarray(cv2.blendLinear(warped.person, self._plate, self._cover, self._rest), np.uint8)
-        return Portrait(rgb=rgb)
+        return Portrait(over(warped.person, warped.alpha, self._plate))

@@ -17,6 +17,7 @@ from avatar.model.presets import Preset
 from avatar.records import F32, U8
 from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.drawing import CHANNELS
+from avatar.tools.stacking import stacked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +42,7 @@ class FrameInputs:
     def arrays(self) -> dict[str, U8 | F32]:
         """What `FrameNetwork.forward` takes, by name."""
         return {
-            "pictures": np.dstack([self.best, self.second, self.drawing])[None],
+            "pictures": stacked(self.best, self.second, self.drawing)[None],
             "matte": np.ascontiguousarray(self.best[..., 3])[None, None],
             "other": np.ascontiguousarray(self.second[..., :3].transpose(2, 0, 1))[None],
             "mouth": np.ascontiguousarray(self.drawing[..., 1])[None, None],

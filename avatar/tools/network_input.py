@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from avatar.records import F32, U8, View, Warped
 from avatar.tools.drawing import Style, draw_landmarks
+from avatar.tools.stacking import stacked
 from avatar.tools.window import cut_window, head_window
 
 
@@ -14,9 +14,7 @@ def warp_slot(warped: Warped, window: F32, size: int) -> U8:
     """(size, size, 5): colours, alpha and confidence of a moved view as the window (2, 3) shows them."""
     sure = np.asarray(warped.confidence * 255, np.uint8)
     parts = [cut_window(part, window, size) for part in (warped.person, warped.alpha, sure)]
-    slot = np.empty((size, size, 5), np.uint8)
-    cv2.mixChannels(parts, [slot], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
-    return slot
+    return stacked(*parts)
 
 
 def reference_picture(view: View, size: int, style: Style) -> U8:
@@ -24,4 +22,4 @@ def reference_picture(view: View, size: int, style: Style) -> U8:
     window = head_window(view.landmarks)
     colours = cut_window(view.texture, window, size)
     alpha = cut_window(view.alpha, window, size)
-    return np.dstack([colours, alpha, draw_landmarks(view.landmarks, window, size, style)])
+    return stacked(colours, alpha, draw_landmarks(view.landmarks, window, size, style))
