@@ -63,8 +63,8 @@ class NetworkGenerator:
         if box is not None:
             best = warp_slot(warped, window, self._size)
             drawn = self._draw(best, warped.other, motion, window)
-            person, alpha = person.copy(), alpha.copy()
-            self._mend(person, alpha, drawn, best[..., 3] * np.float32(1 / 255), window, box)
+            shown = best[..., 3] * np.float32(1 / 255)
+            person, alpha = self._mend(warped, drawn, shown, window, box)
         return Portrait(over(person, alpha, self._plate))
 
     def _draw(self, best: U8, other: Warped | None, motion: Motion, window: F32) -> FrameMaps:
@@ -82,34 +82,40 @@ class NetworkGenerator:
             )
         )
 
-    def _mend(self, person: U8, alpha: U8, drawn: FrameMaps, shown: F32, window: F32, box: Box) -> None:
-        """Apply what the network said to the part `box` of person (S, S, 3) and alpha (S, S), in place.
+    def _mend(self, warped: Warped, drawn: FrameMaps, shown: F32, window: F32, box: Box) -> tuple[U8, U8]:
+        """Person (S, S, 3) and alpha (S, S) with what the network said of the part `box`.
 
         `shown` (R, R), 0..1, is the matte that the network was shown.
         """
-        faded, to_window = self._faded, _to_window(window, self._size, self._side, box)
+        faded, small = self._faded, drawn.flow.shape[1]
         # Faded out, the answer is: keep everything, move nothing, add nothing.
-        keep = _in_crop(drawn.keep * faded + (1 - faded), to_window, box, outside=1)
-        base = _in_crop(cv2.merge([*(drawn.base * self._faded_bytes)]), to_window, box)
-        moved = cv2.multiply(
-            self._shifted(person, drawn, window, box), cv2.merge([keep] * 3), dtype=cv2.CV_32F
-        )
-        box.of(person)[:] = cv2.add(moved, base, dtype=cv2.CV_8U)
-        # The warp's own matte at its full resolution, changed as the network changed what it was shown of it.
-        wanted = drawn.alpha
+        keep = drawn.keep * faded + (1 - faded)
+        base = cv2.merge([*(drawn.base * self._faded_bytes)])
+        added = self._added(drawn.alpha, shown)
+        # Sides of the window to pixels of the crop, in the crop's own directions.
+        steps = np.tensordot(window[:, :2] * np.float32(self._side), drawn.flow * self._faded_small, axes=1)
+        person, alpha = warped.person.copy(), warped.alpha.copy()
+        to_window = _to_window(window, self._size, self._side, box)
+        moved = self._shifted(warped.person, steps, _to_window(window, small, self._side, box), box)
+        kept = cv2.merge([_in_crop(keep, to_window, box, outside=1)] * 3)
+        cv2.multiply(moved, kept, dst=kept, dtype=cv2.CV_32F)
+        cv2.add(kept, _in_crop(base, to_window, box), dst=box.of(person), dtype=cv2.CV_8U)
+        cv2.add(box.of(alpha), _in_crop(added, to_window, box), dst=box.of(alpha), dtype=cv2.CV_8U)
+        return person, alpha
+
+    def _added(self, wanted: F32, shown: F32) -> F32:
+        """(R, R), -255..255: what is added to the warp's own matte, which is finer than the network's.
+
+        The warp's is changed as the network changed (`wanted`) what it was shown of it (`shown`).
+        """
         added = wanted - shown
         added -= np.clip(added, -DOUBT, DOUBT)
         added = np.minimum(added, cv2.dilate(shown, self._near))
         sure = smoothstep((wanted - SURE[0]) / (SURE[1] - SURE[0]))
-        added = np.where(added > 0, added * sure, added)
-        added = _in_crop(added * self._faded_bytes, to_window, box)
-        box.of(alpha)[:] = cv2.add(box.of(alpha), added, dtype=cv2.CV_8U)
+        return np.asarray(np.where(added > 0, added * sure, added) * self._faded_bytes, np.float32)
 
-    def _shifted(self, person: U8, drawn: FrameMaps, window: F32, box: Box) -> U8:
-        """The person's part `box` (H, W, 3), each pixel from where the network's flow points."""
-        # Sides of the window to pixels of the crop, in the crop's own directions.
-        steps = np.tensordot(window[:, :2] * np.float32(self._side), drawn.flow * self._faded_small, axes=1)
-        to_window = _to_window(window, steps.shape[1], self._side, box)
+    def _shifted(self, person: U8, steps: F32, to_window: F32, box: Box) -> U8:
+        """The person's part `box` (H, W, 3), each pixel from where `steps` (2, r, r) point."""
         # One after the other: OpenCV is slow with two channels at once.
         across, down = (_in_crop(part, to_window, box) for part in steps)
         columns = across + np.arange(box.left, box.right, dtype=np.float32)
