@@ -19,6 +19,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,14 @@ def build_parser() -> argparse.ArgumentParser:
     shared.add_runtime(parser)
     parser.set_defaults(runtime="torch")
     parser.add_argument(
+        "--also",
+        type=runtime_of,
+        action="append",
+        default=[],
+        metavar="RUNTIME:PRECISION",
+        help="let another runtime draw the same, too: openvino:bf16, ...; may be given several times",
+    )
+    parser.add_argument(
         "--cross", type=Path, metavar="PORTRAITS", help="drive each picture of this folder by each clip, too"
     )
     parser.add_argument(
@@ -171,8 +180,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def runtime_of(text: str) -> Wanted:
+    """`openvino:bf16` as a runtime and its precision, for argparse."""
+    runtime, _, precision = text.partition(":")
+    if runtime not in shared.RUNTIMES[1:] or precision not in shared.PRECISIONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no runtime and precision; write it as openvino:bf16")
+    return Wanted(runtime, precision)
+
+
 def methods_of(
-    generator: str, weights: Path | None, *, tuned: bool = False, wanted: Wanted = PLAIN
+    generator: str,
+    weights: Path | None,
+    *,
+    tuned: bool = False,
+    wanted: Wanted = PLAIN,
+    also: Sequence[Wanted] = (),
 ) -> tuple[dict[str, Open], dict[str, str] | None]:
     """What is measured, by the names of the document, and which networks draw.
 
@@ -187,6 +209,9 @@ def methods_of(
         return methods, None
     trained = open_networks(generator, weights)
     methods["model"] = lambda identity: NetworkGenerator(identity, SIDE, trained, wanted)
+    for other in also:
+        name = f"{other.runtime}:{other.precision}"
+        methods[name] = partial(NetworkGenerator, side=SIDE, trained=trained, wanted=other)
     if tuned:
         teachers = Teachers(load_perceptual(), load_identity().embed)
         methods["finetuned"] = lambda identity: NetworkGenerator(
@@ -228,7 +253,11 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     if options.finetune and options.cross is not None:
         raise AvatarError("--finetune adapts to the pictures of clips; it does not go with --cross")
     methods, networks = methods_of(
-        options.generator, options.weights, tuned=options.finetune, wanted=shared.wanted_runtime(options)
+        options.generator,
+        options.weights,
+        tuned=options.finetune,
+        wanted=shared.wanted_runtime(options),
+        also=options.also,
     )
     for output in (options.sheet, options.csv):
         if output is not None:

@@ -11,6 +11,8 @@ from typing import Any
 from avatar.records import U8
 from bench import cross_driving, scores
 
+WIDTH = 15
+"""Of a column for people."""
 METHODS = ("model", "finetuned", "warp_only", "copy")
 
 
@@ -50,6 +52,11 @@ def report(found: Found) -> dict[str, Any]:
         "people": len({row.person for row in found.rows}),
         "skipped": found.skipped,
         **{method: _mean(found.rows, method, scores.NAMES) for method in METHODS},
+        "runtimes": {
+            method: _mean(found.rows, method, scores.NAMES)
+            for method in dict.fromkeys(row.method for row in found.rows)
+            if method not in METHODS
+        },
         **scores.over_people(
             [(row.person, {"akd_floor": row.akd_floor}) for row in found.rows], ["akd_floor"]
         ),
@@ -87,10 +94,11 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 def table(document: Mapping[str, Any]) -> str:
     """The means for people: a column for each method."""
     shown = [name for name in METHODS if document[name] is not None]
+    means = {name: document[name] for name in shown} | document["runtimes"]
     lines = [f"{document['clips']} clips of {document['people']} people, {document['shots']} shot(s)"]
-    lines += ["", f"{'':<18}" + "".join(f"{name:>11}" for name in shown)]
+    lines += ["", f"{'':<18}" + "".join(f"{name:>{WIDTH}}" for name in means)]
     lines += [
-        f"{figure:<18}" + "".join(_cell(document[name][figure]) for name in shown) for figure in scores.NAMES
+        f"{figure:<18}" + "".join(_cell(mean[figure]) for mean in means.values()) for figure in scores.NAMES
     ]
     lines += [f"{'floor of akd':<18}{_cell(document['akd_floor'])}"]
     if (cross := document["cross"]) is not None:
@@ -103,4 +111,4 @@ def table(document: Mapping[str, Any]) -> str:
 
 
 def _cell(value: float | None) -> str:
-    return f"{'-':>11}" if value is None else f"{value:11.4f}"
+    return f"{'-':>{WIDTH}}" if value is None else f"{value:{WIDTH}.4f}"

@@ -23,6 +23,7 @@ from avatar.errors import ModelError, NoFaceError
 from avatar.generate import WarpGenerator
 from avatar.records import F32, U8, Face, Frame, Identity, Motion, Observation, Portrait, Warped
 from avatar.retarget import OwnMotion
+from avatar.runtime import Wanted
 from avatar.train.data.layout import clips_of
 from avatar.warp import Warper
 from bench import quality, scores, self_driving
@@ -173,6 +174,35 @@ def test_networks_are_adapted_to_each_clips_pictures_if_asked_for(
     )  # fmt: skip
     assert code == 0 and seen == [2, 2, 2]
     assert document["finetuned"] == document["model"] and not document["skipped"]
+
+
+def test_other_runtimes_draw_the_same_frames(
+    clips: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def network(identity: Identity, side: int, trained: object, wanted: object) -> Any:
+        asked.append(wanted)
+        return vars(quality)["open_generator"]("live", identity, side)
+
+    monkeypatch.setattr(quality, "NetworkGenerator", network)
+    weights = tmp_path / "live.weights"
+    weights.write_bytes(b"networks")
+    code, document, _ = run(
+        capsys, "--clips", str(clips), "--frames", "3", "--limit", "1", "--weights", str(weights),
+        "--also", "openvino:bf16", "--also", "openvino:fp32",
+    )  # fmt: skip
+    assert code == 0 and document["runtime"] == {"name": "torch", "precision": None}
+    assert list(document["runtimes"]) == ["openvino:bf16", "openvino:fp32"]
+    assert all(figures == document["model"] for figures in document["runtimes"].values())
+    assert asked == [Wanted("torch"), Wanted("openvino", "bf16"), Wanted("openvino", "fp32")]
+
+
+@pytest.mark.parametrize("text", ["openvino", "abacus:fp32", "openvino:fp7", "auto:fp32"])
+def test_a_runtime_that_is_none_is_refused(text: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        quality.main(["--clips", "x", "--also", text])
+    assert "write it as openvino:bf16" in capsys.readouterr().err
 
 
 def test_there_is_nothing_to_adapt_in_a_warp(clips: Path, capsys: Capture) -> None:
