@@ -11,7 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("livehead", "numpy", "opencv-contrib-python", "mediapipe", "torch", "av")
+PACKAGES = (
+    "livehead", "numpy", "opencv-contrib-python", "mediapipe", "ai-edge-litert", "torch", "openvino", "av",
+)  # fmt: skip
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def describe() -> dict[str, Any]:
@@ -44,14 +47,13 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def commit() -> str | None:
-    """Commit of the checkout this runs from, with "+changes" if it was changed; None outside of one."""
-    here = Path(__file__).resolve().parent.parent
-    if not (here / ".git").exists():
+def commit(checkout: Path = ROOT) -> str | None:
+    """Commit of a checkout, of ours as a rule, with "+changes" if it was changed; None if it is none."""
+    if not (checkout / ".git").exists():
         return None
     try:
-        name = _git(here, "rev-parse", "--short=12", "HEAD")
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+        name = _git(checkout, "rev-parse", "--short=12", "HEAD")
+        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
     return name + ("+changes" if changed else "")

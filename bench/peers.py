@@ -1,0 +1,164 @@
+"""How long a frame takes others: `python -m bench.peers --fomm DIR --liveportrait DIR --bilayer DIR`.
+
+The networks of other programs, from their own checkouts and with random weights, against `live` on the same
+machine in the same run: the part that is done for every frame. Ours is the whole driven frame, from the
+camera's picture to the finished head: tracker, retargeting, warp, network. The last line of standard output is
+one JSON document; `bench/README.md` says what is in the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar.capture import VideoFile
+from avatar.cli import arguments as shared
+from avatar.demo import demo_portrait
+from avatar.errors import AvatarError
+from avatar.pipeline import Renderer, enroll_picture
+from avatar.retarget import Retargeter
+from avatar.runtime import Wanted
+from avatar.tools.close_ups import observed
+from avatar.track import FaceTracker
+from avatar.weights import resolve
+from bench import machine
+from bench.peer_networks import PEERS
+from bench.rig import open_clip
+
+WARM_UP = 20
+FRAMES = 90
+"""Of ours that are measured, before the others and after them."""
+
+
+def ours(wanted: Wanted) -> tuple[list[float], list[float]]:
+    """Milliseconds of each driven frame, and of the network's stage in it, one frame after the other."""
+    identity = enroll_picture(demo_portrait(), name="astronaut")
+    renderer, retarget = (
+        Renderer(identity, head_size=512, size=(1280, 720), wanted=wanted),
+        Retargeter(identity),
+    )
+    whole, drawn = [], []
+    with (
+        contextlib.closing(open_clip(resolve("carphone_clip"), paced=False)) as clip,
+        FaceTracker() as track,
+    ):
+        for number in range(WARM_UP + FRAMES):
+            frame = _next(clip)
+            begin = time.perf_counter()
+            motion = retarget(observed(track(frame), frame))
+            middle = time.perf_counter()
+            renderer(motion, frame.index, frame.captured_ns)
+            end = time.perf_counter()
+            if number >= WARM_UP:
+                whole.append((end - begin) * 1e3)
+                drawn.append((end - middle) * 1e3)
+    return whole, drawn
+
+
+def _next(clip: VideoFile) -> Any:
+    frame = clip()
+    if frame is None:
+        raise AvatarError("the clip has come to its end")
+    return frame
+
+
+def theirs(name: str, checkout: Path | None, rounds: int, threads: int) -> dict[str, Any]:
+    """What `bench.peer_networks` says of one of them, or why it says nothing."""
+    nothing = {"p10": None, "p50": None}
+    if checkout is None:
+        return {**nothing, "reason": f"--{name} was not given"}
+    command = [sys.executable, "-m", "bench.peer_networks", name, str(checkout.resolve())]
+    command += ["--rounds", str(rounds), "--threads", str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return {**found, "reason": None, "commit": machine.commit(checkout)}
+    except (IndexError, ValueError):
+        why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+        return {**nothing, "reason": f"{checkout}: {why.strip()}"}
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All of them; gives the JSON document."""
+    wanted = shared.wanted_runtime(options)
+    before, drawn = ours(wanted)
+    peers = {name: theirs(name, getattr(options, name), options.rounds, options.threads) for name in PEERS}
+    after, drawn_after = ours(wanted)
+    frames, stages = np.array(before + after), np.array(drawn + drawn_after)
+    own = float(np.median(frames))
+    return {
+        "live": {
+            "p10": round(float(np.percentile(frames, 10)), 1),
+            "p50": round(own, 1),
+            "p50_before": round(float(np.median(before)), 1),
+            "p50_after": round(float(np.median(after)), 1),
+            "without_tracker_p50": round(float(np.median(stages)), 1),
+        },
+        **{
+            name: {**found, "ratio": None if found["p50"] is None else round(found["p50"] / own, 1)}
+            for name, found in peers.items()
+        },
+        "machine": machine.describe(),
+    }
+
+
+def table(document: dict[str, Any]) -> str:
+    """The document for people."""
+    live = document["live"]
+    lines = [f"{'':<14}{'ms a frame':>12}{'times ours':>12}", f"{'live':<14}{live['p50']:>12.1f}{1.0:>12.1f}"]
+    for name in PEERS:
+        found = document[name]
+        if found["p50"] is None:
+            lines.append(f"{name:<14}{'-':>12}{'-':>12}  {found['reason']}")
+        else:
+            lines.append(f"{name:<14}{found['p50']:>12.1f}{found['ratio']:>12.1f}")
+    return "\n".join(lines)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.peers",
+        description=__doc__.split("\n\n")[0],
+        formatter_class=shared.HelpFormatter,
+    )
+    for name, what in (
+        ("fomm", "First Order Motion Model"),
+        ("liveportrait", "LivePortrait"),
+        ("bilayer", "the bi-layer model"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"checkout of {what}")
+    count = shared.whole_number_in(1, 1000)
+    parser.add_argument("--rounds", type=count, default=8, metavar="N", help="frames of each (default: 8)")
+    parser.add_argument("--threads", type=count, default=2, metavar="N", help="of theirs (default: 2)")
+    shared.add_runtime(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; 0, or 1 with one line on standard error."""
+    options = build_parser().parse_args(argv)
+    try:
+        document = measure(options)
+    except (AvatarError, OSError) as error:
+        print(f"bench.peers: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return shared.INTERRUPTED
+    print(table(document))
+    print(json.dumps(document))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

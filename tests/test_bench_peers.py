@@ -1,0 +1,67 @@
+"""The bench of other programs' networks, with checkouts of a few lines in their place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import peers
+from bench.peer_networks import PEERS
+
+DETECTOR = """
+import torch
+class KPDetector(torch.nn.Module):
+    def __init__(self, **numbers):
+        super().__init__()
+        assert numbers["num_kp"] == 10
+    def forward(self, picture):
+        return {"value": picture.mean(), "jacobian": torch.zeros(1, 10, 2, 2)}
+"""
+GENERATOR = """
+import torch
+class OcclusionAwareGenerator(torch.nn.Module):
+    def __init__(self, **numbers):
+        super().__init__()
+    def forward(self, portrait, kp_source, kp_driving):
+        assert kp_driving["jacobian"].sum() == 20
+        return {"prediction": portrait}
+"""
+
+
+@pytest.fixture
+def fomm(tmp_path: Path) -> Path:
+    modules = tmp_path / "fomm" / "modules"
+    modules.mkdir(parents=True)
+    (modules / "keypoint_detector.py").write_text(DETECTOR)
+    (modules / "generator.py").write_text(GENERATOR)
+    return tmp_path / "fomm"
+
+
+def test_a_checkout_is_timed(fomm: Path) -> None:
+    found = peers.theirs("fomm", fomm, rounds=2, threads=1)
+    assert found["reason"] is None and 0 <= found["p10"] <= found["p50"] and found["commit"] is None
+
+
+def test_what_cannot_be_timed_says_why(tmp_path: Path) -> None:
+    assert peers.theirs("bilayer", None, 1, 1) == {
+        "p10": None,
+        "p50": None,
+        "reason": "--bilayer was not given",
+    }
+    found = peers.theirs("bilayer", tmp_path, 1, 1)
+    assert found["p50"] is None and "No module named 'networks'" in found["reason"]
+
+
+def test_all_stand_in_one_document(
+    fomm: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "ours", lambda wanted: ([2.0, 2.0, 4.0], [1.0, 1.0, 1.0]))
+    assert peers.main(["--fomm", str(fomm), "--rounds", "1", "--threads", "1"]) == 0
+    *told, last = capsys.readouterr().out.splitlines()
+    document = json.loads(last)
+    assert document["live"]["p50"] == 2.0 and document["live"]["without_tracker_p50"] == 1.0
+    assert document["fomm"]["ratio"] == round(document["fomm"]["p50"] / 2, 1)
+    assert document["liveportrait"]["ratio"] is None and document["machine"]["command"]
+    assert len(told) == 2 + len(PEERS) and "--liveportrait was not given" in "\n".join(told)
