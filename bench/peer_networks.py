@@ -1,8 +1,8 @@
 """The networks of other programs of this kind, out of their own checkouts, with random weights.
 
 `python -m bench.peer_networks NAME DIR` times what one of them does for a frame and prints it as JSON;
-`bench.peers` runs it, each in a process of its own, since their packages have the same names. The numbers below
-are those of their published configurations: `config/vox-256.yaml` of First Order Motion Model,
+`bench.peers` runs it, each in a process of its own, since their packages have the same names. The numbers
+below are those of their published configurations: `config/vox-256.yaml` of First Order Motion Model,
 `src/config/models.yaml` of LivePortrait, `scripts/train_base_model_8gpus.sh` of the bi-layer model.
 """
 
@@ -99,8 +99,8 @@ def _bilayer() -> Frame:
         inf_norm_layer_type="ada_bn", inf_input_tensor_size=4, inf_activation_type="leakyrelu",
         inf_upsampling_type="nearest", inf_skip_layer_type="ada_conv", inf_pred_source_data=False,
         inf_calc_grad=False, inf_apply_masks=True, emb_num_channels=64, emb_max_channels=512,
-        pse_num_channels=256, pse_num_blocks=4, pse_in_channels=136, pse_emb_source_pose=False, pse_norm_layer_type="none",
-        pse_activation_type="leakyrelu", pse_use_harmonic_enc=False,
+        pse_num_channels=256, pse_num_blocks=4, pse_in_channels=136, pse_emb_source_pose=False,
+        pse_norm_layer_type="none", pse_activation_type="leakyrelu", pse_use_harmonic_enc=False,
     )  # fmt: skip
     embed = _made("networks.keypoints_embedder", "PoseEmbedder", options)
     whole = _made("networks.inference_generator", "NetworkWrapper", options)

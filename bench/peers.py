@@ -2,8 +2,9 @@
 
 The networks of other programs, from their own checkouts and with random weights, against `live` on the same
 machine in the same run: the part that is done for every frame. Ours is the whole driven frame, from the
-camera's picture to the finished head: tracker, retargeting, warp, network. The last line of standard output is
-one JSON document; `bench/README.md` says what is in the figures.
+camera's picture to the finished one: tracker, retargeting, warp, network, composite; as it is by default (head
+512 on a canvas of 1280x720), and at the 256 pixels of FOMM and bi-layer (LivePortrait makes 512). The last line
+of standard output is one JSON document; `bench/README.md` says what is in the figures.
 """
 
 from __future__ import annotations
@@ -37,16 +38,22 @@ from bench.rig import open_clip
 WARM_UP = 20
 FRAMES = 90
 """Of ours that are measured, before the others and after them."""
+SIZES = {"live": (512, (1280, 720)), "live at 256": (256, (256, 256))}
+"""Side of the head, and the canvas: as it is by default, and the size that most of the others have."""
 
 
-def ours(wanted: Wanted) -> tuple[list[float], list[float]]:
-    """Milliseconds of each driven frame, and of the network's stage in it, one frame after the other."""
+def ours(wanted: Wanted, head: int, canvas: tuple[int, int]) -> list[float]:
+    """Milliseconds of each driven frame, one after the other.
+
+    Args:
+        wanted: what runs the network.
+        head: side of the head [px].
+        canvas: (width, height) of the picture around it.
+    """
     identity = enroll_picture(demo_portrait(), name="astronaut")
-    renderer, retarget = (
-        Renderer(identity, head_size=512, size=(1280, 720), wanted=wanted),
-        Retargeter(identity),
-    )
-    whole, drawn = [], []
+    renderer = Renderer(identity, head_size=head, size=canvas, mode="fill", wanted=wanted)
+    retarget = Retargeter(identity)
+    took = []
     with (
         contextlib.closing(open_clip(resolve("carphone_clip"), paced=False)) as clip,
         FaceTracker() as track,
@@ -54,14 +61,10 @@ def ours(wanted: Wanted) -> tuple[list[float], list[float]]:
         for number in range(WARM_UP + FRAMES):
             frame = _next(clip)
             begin = time.perf_counter()
-            motion = retarget(observed(track(frame), frame))
-            middle = time.perf_counter()
-            renderer(motion, frame.index, frame.captured_ns)
-            end = time.perf_counter()
+            renderer(retarget(observed(track(frame), frame)), frame.index, frame.captured_ns)
             if number >= WARM_UP:
-                whole.append((end - begin) * 1e3)
-                drawn.append((end - middle) * 1e3)
-    return whole, drawn
+                took.append((time.perf_counter() - begin) * 1e3)
+    return took
 
 
 def _next(clip: VideoFile) -> Any:
@@ -88,39 +91,37 @@ def theirs(name: str, checkout: Path | None, rounds: int, threads: int) -> dict[
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All of them; gives the JSON document."""
+    """All of them, ours before and after; gives the JSON document."""
     wanted = shared.wanted_runtime(options)
-    before, drawn = ours(wanted)
+    before = {name: ours(wanted, *size) for name, size in SIZES.items()}
     peers = {name: theirs(name, getattr(options, name), options.rounds, options.threads) for name in PEERS}
-    after, drawn_after = ours(wanted)
-    frames, stages = np.array(before + after), np.array(drawn + drawn_after)
-    own = float(np.median(frames))
-    return {
-        "live": {
-            "p10": round(float(np.percentile(frames, 10)), 1),
-            "p50": round(own, 1),
-            "p50_before": round(float(np.median(before)), 1),
-            "p50_after": round(float(np.median(after)), 1),
-            "without_tracker_p50": round(float(np.median(stages)), 1),
-        },
-        **{
-            name: {**found, "ratio": None if found["p50"] is None else round(found["p50"] / own, 1)}
-            for name, found in peers.items()
-        },
-        "machine": machine.describe(),
-    }
+    after = {name: ours(wanted, *size) for name, size in SIZES.items()}
+    own = {name: _percentiles(before[name] + after[name]) for name in SIZES}
+    for name, found in own.items():
+        found |= {"before": _percentiles(before[name])["p50"], "after": _percentiles(after[name])["p50"]}
+    for found in peers.values():
+        found["times"] = {
+            name: None if found["p50"] is None else round(found["p50"] / own[name]["p50"], 1)
+            for name in SIZES
+        }
+    return {**own, **peers, "machine": machine.describe()}
+
+
+def _percentiles(took: Sequence[float]) -> dict[str, float]:
+    return {share: round(float(np.percentile(took, int(share[1:]))), 2) for share in ("p10", "p50")}
 
 
 def table(document: dict[str, Any]) -> str:
     """The document for people."""
-    live = document["live"]
-    lines = [f"{'':<14}{'ms a frame':>12}{'times ours':>12}", f"{'live':<14}{live['p50']:>12.1f}{1.0:>12.1f}"]
+    lines = [f"{'':<14}{'ms a frame':>12}" + "".join(f"{f'times {name}':>18}" for name in SIZES)]
+    lines += [f"{name:<14}{document[name]['p50']:>12.1f}" for name in SIZES]
     for name in PEERS:
         found = document[name]
         if found["p50"] is None:
-            lines.append(f"{name:<14}{'-':>12}{'-':>12}  {found['reason']}")
+            lines.append(f"{name:<14}{'-':>12}  {found['reason']}")
         else:
-            lines.append(f"{name:<14}{found['p50']:>12.1f}{found['ratio']:>12.1f}")
+            times = "".join(f"{each:>18.1f}" for each in found["times"].values())
+            lines.append(f"{name:<14}{found['p50']:>12.1f}{times}")
     return "\n".join(lines)
 
 

@@ -57,11 +57,11 @@ def test_what_cannot_be_timed_says_why(tmp_path: Path) -> None:
 def test_all_stand_in_one_document(
     fomm: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peers, "ours", lambda wanted: ([2.0, 2.0, 4.0], [1.0, 1.0, 1.0]))
+    monkeypatch.setattr(peers, "ours", lambda wanted, head, canvas: [2.0, 2.0, head])
     assert peers.main(["--fomm", str(fomm), "--rounds", "1", "--threads", "1"]) == 0
     *told, last = capsys.readouterr().out.splitlines()
     document = json.loads(last)
-    assert document["live"]["p50"] == 2.0 and document["live"]["without_tracker_p50"] == 1.0
-    assert document["fomm"]["ratio"] == round(document["fomm"]["p50"] / 2, 1)
-    assert document["liveportrait"]["ratio"] is None and document["machine"]["command"]
-    assert len(told) == 2 + len(PEERS) and "--liveportrait was not given" in "\n".join(told)
+    assert document["live"]["p50"] == 2.0 == document["live at 256"]["before"]
+    assert document["fomm"]["times"]["live"] == round(document["fomm"]["p50"] / 2, 1)
+    assert document["liveportrait"]["times"]["live"] is None and document["machine"]["command"]
+    assert len(told) == 3 + len(PEERS) and "--liveportrait was not given" in "\n".join(told)
