@@ -2,9 +2,9 @@
 
 The networks of other programs, from their own checkouts and with random weights, against `live` on the same
 machine in the same run: the part that is done for every frame. Ours is the whole driven frame, from the
-camera's picture to the finished one: tracker, retargeting, warp, network, composite; as it is by default (head
-512 on a canvas of 1280x720), and at the 256 pixels of FOMM and bi-layer (LivePortrait makes 512). The last line
-of standard output is one JSON document; `bench/README.md` says what is in the figures.
+picture of the camera to the finished one: tracker, retargeting, warp, network, composite; as it is by default
+(head 512 on 1280x720), and at the 256 pixels of FOMM and bi-layer (LivePortrait makes 512). The last line of
+standard output is one JSON document; `bench/README.md` says what is in the figures.
 """
 
 from __future__ import annotations
@@ -96,9 +96,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     before = {name: ours(wanted, *size) for name, size in SIZES.items()}
     peers = {name: theirs(name, getattr(options, name), options.rounds, options.threads) for name in PEERS}
     after = {name: ours(wanted, *size) for name, size in SIZES.items()}
-    own = {name: _percentiles(before[name] + after[name]) for name in SIZES}
-    for name, found in own.items():
-        found |= {"before": _percentiles(before[name])["p50"], "after": _percentiles(after[name])["p50"]}
+    own = {
+        name: {
+            **_percentiles(before[name] + after[name]),
+            "before": _percentiles(before[name])["p50"],
+            "after": _percentiles(after[name])["p50"],
+        }
+        for name in SIZES
+    }
     for found in peers.values():
         found["times"] = {
             name: None if found["p50"] is None else round(found["p50"] / own[name]["p50"], 1)
