@@ -2,12 +2,14 @@
 # make demo CAMERA=0        the same with your webcam
 # make demo SECONDS=8       stop after 8 seconds
 # make test                 set everything up and run all checks
+# make test-tensorrt        build engines for NVIDIA cards, which needs none, in an environment of its own
 #
 # Needs Python 3.11, 3.12 or 3.13. On Linux the public package index carries PyTorch built for NVIDIA cards,
 # several GB large. The much smaller CPU build does as well: set PIP_EXTRA_INDEX_URL to the address that
 # https://pytorch.org/get-started shows for "CPU", before the first make.
 
 VENV ?= .venv
+TENSORRT ?= .venv-tensorrt
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 # The first of these that starts and is of a version we support; PYTHON=/path/to/python overrules.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
@@ -16,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 bin := $(VENV)/bin
 PIP_FAILED = { echo "make: pip could not install the packages; the reason stands above." >&2; exit 1; }
 
-.PHONY: help demo test setup dev clean
+.PHONY: help demo test test-tensorrt setup dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -29,6 +31,9 @@ demo: setup
 test: dev
 	@$(bin)/avatar fetch-models
 	@PYTHON=$(bin)/python scripts/check
+
+test-tensorrt: $(TENSORRT)/.installed-rtx
+	@$(TENSORRT)/bin/python -m pytest tests/tensorrt
 
 setup: $(VENV)/.installed
 dev: $(VENV)/.installed-dev
@@ -50,5 +55,12 @@ $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
 	$(bin)/python -m pip install --editable '.[dev]' || $(PIP_FAILED)
 	@touch $(VENV)/.installed $@
 
+# The index may have no TensorRT for this system: exit status 77 then, as automake has it for a skipped test.
+$(TENSORRT)/.installed-rtx: pyproject.toml
+	"$(PYTHON)" -m venv $(TENSORRT)
+	$(TENSORRT)/bin/python -m pip install --quiet --editable '.[dev,rtx]' || \
+	    { echo "make: skipped: the packages for TensorRT cannot be had here; the reason stands above." >&2; exit 77; }
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TENSORRT) build dist .mypy_cache .ruff_cache .pytest_cache

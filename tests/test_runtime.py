@@ -19,7 +19,16 @@ from avatar.errors import ModelError
 from avatar.generate import open_networks
 from avatar.model.networks import Networks
 from avatar.model.presets import PRESETS
-from avatar.runtime import PLAIN, FrameInputs, Wanted, open_runtime, openvino_runtime, parity, store
+from avatar.runtime import (
+    PLAIN,
+    FrameInputs,
+    Wanted,
+    open_runtime,
+    openvino_runtime,
+    parity,
+    store,
+    tensorrt_runtime,
+)
 from avatar.runtime.frame import FrameMaps
 from avatar.runtime.probe import Probe, load_probe
 from avatar.runtime.store import NOTE, EngineKey
@@ -257,6 +266,35 @@ def test_auto_goes_on_without_openvino_and_says_so(
 def test_what_is_not_there_is_refused(wanted: Wanted, message: str, tiny: Networks) -> None:
     with pytest.raises(ModelError, match=message):
         open_runtime(wanted, TINY, tiny)
+
+
+@pytest.mark.parametrize("runtime", ["tensorrt", "rtx"])
+def test_without_the_library_or_a_card_it_says_so(
+    runtime: str, tiny: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt_runtime, "find_spec", lambda _: None)
+    with pytest.raises(ModelError, match=rf"the runtime {runtime} cannot be had: .* 'livehead\[{runtime}\]'"):
+        open_runtime(Wanted(runtime), TINY, tiny)
+    monkeypatch.setattr(tensorrt_runtime, "find_spec", lambda _: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelError, match="PyTorch sees no NVIDIA card"):
+        open_runtime(Wanted(runtime), TINY, tiny)
+
+
+def test_an_engine_that_a_library_cannot_build_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"no network")
+    with pytest.raises(ModelError, match="tensorrt_rtx cannot build an engine: "):
+        tensorrt_runtime.build("rtx", tmp_path / "x.onnx", tmp_path / "x.engine")
+
+
+def test_half_precision_leaves_norms_and_maps_whole(probe: Probe) -> None:
+    trained = open_networks("live")
+    half = tensorrt_runtime.halved(trained.networks.generator)
+    kinds = {name.partition(".")[0]: value.dtype for name, value in half.state_dict().items()}
+    assert kinds.pop("expression") == torch.float32 and set(kinds.values()) == {torch.float16}
+    frames = probe.inputs(trained.preset, trained.networks)[:1]
+    rough, exact = TorchRuntime(half, "fp32"), TorchRuntime(trained.networks.generator, "fp32")
+    parity.check(parity.compare(rough, exact, frames), "fp16", "it")
 
 
 def test_a_cache_that_cannot_be_written_is_told(

@@ -27,8 +27,8 @@ INTERRUPTED = 130
 PRESETS = ("live", "paper", "paper-small")
 """The networks that can be trained."""
 GENERATORS = ("live", "warp", *PRESETS[1:])
-RUNTIMES = ("auto", "openvino", "torch")
-PRECISIONS = ("fp32", "bf16", "int8")
+RUNTIMES = ("auto", "tensorrt", "rtx", "openvino", "torch")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 BACKENDS = ("any", "v4l2", "dshow", "msmf", "avfoundation")
 SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
 
@@ -199,8 +199,8 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         "--runtime",
         choices=RUNTIMES,
         default=RUNTIMES[0],
-        help="what runs the network: auto = the fastest there is, told in a line; openvino = compiled for "
-        "this processor, once; torch = plain PyTorch (default: %(default)s)",
+        help="what runs the network: auto = the fastest there is, told in a line; tensorrt, rtx = compiled "
+        "for an NVIDIA card; openvino = for this processor; torch = plain PyTorch (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",

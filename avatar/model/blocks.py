@@ -151,10 +151,10 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
         maps = (self.query(x), F.max_pool2d(self.key(x), 2), F.max_pool2d(self.value(x), 2))
-        # One head, said in an axis of its own: the way to ONNX asks for it.
-        query, key, value = (each.flatten(2).mT[:, None] for each in maps)
-        # Not divided by the root of the width.
-        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        query, key, value = (each.flatten(2).mT for each in maps)
+        # Not divided by the root of the width. Step by step: engines do not convert torch's own attention
+        # where values and keys are of different widths.
+        seen = (query @ key.mT).softmax(dim=-1) @ value
         b, c, height, width = x.shape
-        added: Tensor = self.out(seen[:, 0].mT.reshape(b, c // 2, height, width))
+        added: Tensor = self.out(seen.mT.reshape(b, c // 2, height, width))
         return x + self.share.to(x.dtype) * added

@@ -120,12 +120,12 @@ class PaperGenerator(nn.Module):
 
     def forward_bytes(self, given: WindowBytes, psi: Tensor, look: DriverLook | None = None) -> Drawn:
         """The same of bytes as they lie in memory; `look` is not used."""
-        drawing = given.pictures[..., 2 * WARP_CHANNELS :].permute(0, 3, 1, 2).float() / 255
+        drawing = given.pictures.float()[..., 2 * WARP_CHANNELS :].permute(0, 3, 1, 2) / 255
         return self._paint(drawing, psi, given.matte.float() / 255)
 
     def _paint(self, drawing: Tensor, psi: Tensor, alpha: Tensor) -> Drawn:
         style = styles_of(psi, self.styled)
-        h = F.pixel_unshuffle(drawing * 2 - 1, self.fold)
+        h = F.pixel_unshuffle((drawing * 2 - 1).to(self.out.weight.dtype), self.fold)
         for block in self.down:
             h = block(h)
         for block in self.middle:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +19,12 @@ from torch import nn
 from avatar.errors import ModelError
 from avatar.model.networks import Networks
 from avatar.model.presets import Preset
-from avatar.runtime import openvino_runtime, parity, store
+from avatar.runtime import openvino_runtime, parity, store, tensorrt_runtime
 from avatar.runtime.frame import FrameInputs, FrameMaps, FrameNetwork, still_inputs
 from avatar.runtime.onnx_file import write_onnx
 from avatar.runtime.openvino_runtime import OpenVinoRuntime
 from avatar.runtime.probe import load_probe
+from avatar.runtime.tensorrt_runtime import TensorRtRuntime
 from avatar.runtime.torch_runtime import TorchRuntime
 
 __all__ = ["PLAIN", "FrameInputs", "FrameMaps", "Runtime", "Wanted", "open_runtime"]
@@ -47,22 +49,30 @@ class Wanted:
     """Which runtime."""
 
     runtime: str = "auto"
-    """auto, openvino or torch."""
+    """auto, or one of `RUNTIMES`."""
     precision: str | None = None
-    """fp32, bf16, ...; None: the fastest of the faithful ones."""
+    """fp32, bf16, fp16 or int8; None: the fastest of the faithful ones."""
     anew: bool = False
     """Build the engine even if there is one."""
 
 
 PLAIN = Wanted("torch")
-_ONNX, _INT8 = "network.onnx", "network-int8.xml"
+RUNTIMES = ("tensorrt", "rtx", "openvino", "torch")
+"""The fastest first."""
+_ONNX, _INT8, _ENGINE = "network.onnx", "network-int8.xml", "network.engine"
+_KINDS = {
+    "tensorrt": "on a graphics card",
+    "rtx": "on a graphics card",
+    "openvino": "on a processor",
+    "torch": "left",
+}
 
 
 def open_runtime(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
     """A runtime for the generator of some networks of a preset, its engine built if it has to be.
 
-    `auto` takes OpenVINO, and plain PyTorch where that cannot be had; it says which, and why. What is asked
-    for by name is that, or an error.
+    `auto` takes the first of `RUNTIMES` that can be had and does what the plain network does; it says which,
+    and why. What is asked for by name is that, or an error.
 
     Raises:
         ModelError: the runtime or precision asked for is not there, or its engine does not do what the plain
@@ -72,16 +82,47 @@ def open_runtime(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
         return TorchRuntime(networks.generator, wanted.precision)
     if wanted.runtime == "openvino":
         return _openvino(wanted, preset, networks)
+    if wanted.runtime in tensorrt_runtime.LIBRARIES:
+        if (why := tensorrt_runtime.missing(wanted.runtime)) is not None:
+            raise ModelError(f"the runtime {wanted.runtime} cannot be had: {why}")
+        return _tensorrt(wanted, preset, networks)
     if wanted.runtime != "auto":
-        raise ModelError(f"there is no runtime {wanted.runtime!r}; choose auto, openvino or torch")
-    try:
-        chosen = _openvino(wanted, preset, networks)
-    except ModelError as error:
-        plain = TorchRuntime(networks.generator, wanted.precision)
-        _log.info("runtime: %s, because %s", plain.told, error)
-        return plain
-    _log.info("runtime: %s; the fastest on a processor", chosen.told)
-    return chosen
+        raise ModelError(f"there is no runtime {wanted.runtime!r}; choose auto, {', '.join(RUNTIMES)}")
+    reasons = []
+    for runtime in (name for name in RUNTIMES if _thought_of(name)):
+        try:
+            chosen = open_runtime(replace(wanted, runtime=runtime), preset, networks)
+        except ModelError as error:
+            reasons.append(str(error))
+            continue
+        because = f", because {'; '.join(reasons)}" if reasons else f"; the fastest {_KINDS[runtime]}"
+        _log.info("runtime: %s%s", chosen.told, because)
+        return chosen
+    raise ModelError("; ".join(reasons))
+
+
+def _thought_of(runtime: str) -> bool:
+    """Whether `auto` thinks of it: of those for graphics cards only where they can be had."""
+    return runtime not in tensorrt_runtime.LIBRARIES or tensorrt_runtime.missing(runtime) is None
+
+
+def _tensorrt(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
+    runtime, able = wanted.runtime, tensorrt_runtime.PRECISIONS
+    precision = wanted.precision or able[0]
+    if precision not in able:
+        raise ModelError(f"{runtime} has no {precision}; there is {' and '.join(able)}")
+
+    def make(folder: Path) -> store.Facts:
+        generator = networks.generator
+        drawn_by = tensorrt_runtime.halved(generator) if precision == "fp16" else generator
+        write_onnx(FrameNetwork(drawn_by), _still(preset, networks), folder / _ONNX)
+        tensorrt_runtime.build(runtime, folder / _ONNX, folder / _ENGINE)
+        engine = TensorRtRuntime(runtime, folder / _ENGINE, precision)
+        return _compared(engine, preset, networks, load_probe().inputs(preset, networks))
+
+    about = tensorrt_runtime.version(runtime), tensorrt_runtime.device()
+    engine = _kept(replace(wanted, precision=precision), about, preset, networks, make)
+    return TensorRtRuntime(runtime, engine.folder / _ENGINE, precision)
 
 
 def _openvino(wanted: Wanted, preset: Preset, networks: Networks) -> OpenVinoRuntime:
@@ -97,32 +138,56 @@ def _openvino(wanted: Wanted, preset: Preset, networks: Networks) -> OpenVinoRun
     precision = wanted.precision
     if precision not in (*able, "int8"):  # for that only a package may be missing, which says so itself
         raise ModelError(f"OpenVINO has no {precision} on this processor; there is {' and '.join(able)}")
+    file = _INT8 if precision == "int8" else _ONNX
+
+    def make(folder: Path) -> store.Facts:
+        frames = load_probe().inputs(preset, networks)
+        write_onnx(FrameNetwork(networks.generator), _still(preset, networks), folder / _ONNX)
+        if precision == "int8":
+            openvino_runtime.write_int8(folder / _ONNX, frames, folder / _INT8)
+        engine, took_ms = openvino_runtime.fastest(folder / file, precision, frames)
+        facts = _compared(engine, preset, networks, frames)
+        return {"threads": engine.threads, "ms": round(took_ms, 2), **facts}
+
+    about = openvino_runtime.version(), openvino_runtime.device()
+    engine = _kept(wanted, about, preset, networks, make)
+    return OpenVinoRuntime(engine.folder / file, precision, int(engine.facts["threads"]))
+
+
+def _kept(
+    wanted: Wanted,
+    about: tuple[str, str],
+    preset: Preset,
+    networks: Networks,
+    make: Callable[[Path], store.Facts],
+) -> store.Engine:
+    """The engine of a runtime and precision; `about` it: the library's version, and the device."""
+    assert wanted.precision is not None
     key = store.EngineKey(
-        runtime="openvino",
-        version=openvino_runtime.version(),
-        precision=precision,
-        device=openvino_runtime.device(),
+        runtime=wanted.runtime,
+        version=about[0],
+        precision=wanted.precision,
+        device=about[1],
         preset=preset.name,
         size=preset.size,
         weights=_fingerprint(networks.generator),
     )
-
-    def make(folder: Path) -> store.Facts:
-        frames = load_probe().inputs(preset, networks)
-        still = still_inputs(preset, networks.projection.out_features)
-        write_onnx(FrameNetwork(networks.generator), still, folder / _ONNX)
-        if precision == "int8":
-            openvino_runtime.write_int8(folder / _ONNX, frames, folder / _INT8)
-        engine, took_ms = openvino_runtime.fastest(folder / file, precision, frames)
-        found = parity.compare(engine, TorchRuntime(networks.generator, "fp32"), frames)
-        parity.check(found, precision, f"the OpenVINO engine of {preset.name} in {precision}")
-        return {"threads": engine.threads, "ms": round(took_ms, 2), "parity": found.facts()}
-
-    file = _INT8 if precision == "int8" else _ONNX
     if wanted.anew:
         store.forget(key)
-    engine = store.find_or_build(key, make)
-    return OpenVinoRuntime(engine.folder / file, precision, int(engine.facts["threads"]))
+    return store.find_or_build(key, make)
+
+
+def _compared(
+    engine: Runtime, preset: Preset, networks: Networks, frames: Sequence[FrameInputs]
+) -> store.Facts:
+    """How near an engine comes to the plain network; raises ModelError if it is not near enough."""
+    found = parity.compare(engine, TorchRuntime(networks.generator, "fp32"), frames)
+    parity.check(found, engine.precision, f"the {engine.name} engine of {preset.name} in {engine.precision}")
+    return {"parity": found.facts()}
+
+
+def _still(preset: Preset, networks: Networks) -> FrameInputs:
+    return still_inputs(preset, networks.projection.out_features)
 
 
 def _fingerprint(generator: nn.Module) -> str:
