@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -276,3 +277,20 @@ def test_losses_that_are_no_numbers_end_the_run_and_keep_the_checkpoint(
     with pytest.raises(AvatarError, match="no numbers"):
         trained(tmp_path / "run", files, steps=2, options=replace(TINY, l1=float("nan")))
     assert (tmp_path / "run" / CHECKPOINT).read_bytes() == kept
+
+
+def test_a_checkpoint_is_never_older_than_some_minutes(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stops a slow run must not lose half an hour."""
+    saved: list[int] = []
+    ticks = itertools.count(0, 200 * 10**9)
+    monkeypatch.setattr("avatar.train.loop.clock.now_ns", lambda: next(ticks))
+    monkeypatch.setattr("avatar.train.loop.save_checkpoint", lambda *given: saved.append(given[3]))
+    run = tmp_path / "run"
+    run.mkdir()
+    train(
+        run, files, [], TINY, samples=7 * TINY.batch, judges=Judges(), processes=Processes(),
+        rhythm=Rhythm(log=NEVER, checkpoint=NEVER, sheet=NEVER), say=lambda line: None, workers=0,
+    )  # fmt: skip
+    assert len(saved) > 2 and saved[-1] == 7 * TINY.batch

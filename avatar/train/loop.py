@@ -14,6 +14,7 @@ from torch.optim import Adam, Optimizer
 from avatar.errors import AvatarError
 from avatar.model.precision import bf16_is_fast
 from avatar.model.presets import PRESETS
+from avatar.tools import clock
 from avatar.train.checkpoint import digest_of, load_checkpoint, save_checkpoint
 from avatar.train.data.batches import batches
 from avatar.train.data.samples import SampleOptions
@@ -29,10 +30,12 @@ METRICS = "metrics.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How often what is done, in samples."""
+    """How often what is done, in samples unless something else is said."""
 
     log: int = 400
     checkpoint: int = 4_000
+    checkpoint_s: float = 300.0
+    """A checkpoint is not older than this either [s]: some networks take minutes for a hundred samples."""
     sheet: int = 8_000
 
     def due(self, every: int, before: int, seen: int) -> bool:
@@ -109,7 +112,7 @@ def train(
         workers=workers,
     )
     looked_at = [b.to(device) for b in held_back_batches(held_back, sample)] if processes.first else []
-    meter = Meter()
+    meter, saved_ns = Meter(), clock.now_ns()
 
     def go_down(name: str, loss: Tensor) -> None:
         adams[name].zero_grad(set_to_none=True)
@@ -142,7 +145,9 @@ def train(
             continue
         if rhythm.due(rhythm.log, before, seen):
             say(append_line(run / METRICS, meter.line(seen)))
-        if rhythm.due(rhythm.checkpoint, before, seen) or done:
+        late = clock.now_ns() - saved_ns > rhythm.checkpoint_s * 1e9
+        if late or done or rhythm.due(rhythm.checkpoint, before, seen):
+            saved_ns = clock.now_ns()
             save_checkpoint(run / CHECKPOINT, nets, adams, seen, clips)
             if keep is not None:
                 keep(nets, seen)
