@@ -1,5 +1,8 @@
 """Who judges the pictures: networks that none of ours was trained with, and the models that find faces.
 
+The face of a made picture is found by MediaPipe itself and not by the loop of ours that drives the avatar:
+what that one does wrong must not hide. MediaPipe sends figures about its use to Google; no user runs this.
+
 No network here is a loss of the training (those are nsfwjs' MobileNet and MobileFace).
 """
 
@@ -49,12 +52,12 @@ def open_judges(threads: int) -> Iterator[Judges]:
         threads: so many threads work at a network.
     """
     from avatar.track import FaceFinder, FaceTracker, PersonSegmenter
-    from avatar.track.landmarker import Landmarker
+    from avatar.track.mediapipe_landmarker import MediaPipeLandmarker
     from avatar.train.pretrained import load_faceres, load_landmarks68, load_recognition
 
     torch.set_num_threads(threads)
     with ExitStack() as open_now:
-        landmarker = open_now.enter_context(Landmarker(video=False, faces=1))
+        landmarker = open_now.enter_context(MediaPipeLandmarker(faces=1))
         recognition = load_recognition()
         yield Judges(
             track=FaceTracker,

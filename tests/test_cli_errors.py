@@ -113,7 +113,7 @@ def test_faces_of_a_big_picture_are_told_in_its_own_pixels(
 def test_a_tracker_that_fails_leaves_the_output_as_it_was(
     folder: Path, carphone_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    def broken() -> None:
+    def broken(kind: str) -> None:
         raise ModelError("no tracker today")
 
     monkeypatch.setattr("avatar.track.FaceTracker", broken)

@@ -18,7 +18,7 @@ ROOT = Path(avatar.__file__).parent
 
 STAGES = ("capture", "track", "retarget", "identity", "warp", "generate", "composite", "output")
 SHARED = {"records", "errors", "tools", "weights"}
-HEAVY = ("cv2", "torch", "mediapipe", "av", "numpy", "skimage", "PIL", "pyvirtualcam", "openvino", "onnx")
+HEAVY = tuple("ai_edge_litert av cv2 mediapipe numpy onnx openvino PIL pyvirtualcam skimage torch".split())
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -165,7 +165,12 @@ def test_public_names() -> None:
         _ = avatar.no_such_name
 
 
-DISTRIBUTIONS = {"cv2": "opencv-contrib-python", "PIL": "pillow", "skimage": "scikit-image"}
+DISTRIBUTIONS = {
+    "ai_edge_litert": "ai-edge-litert",
+    "cv2": "opencv-contrib-python",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+}
 """Where the import name is not the name of the distribution."""
 
 

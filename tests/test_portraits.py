@@ -17,7 +17,8 @@ from avatar.retarget import Retargeter
 from avatar.tools.facemesh import BLENDSHAPE_NAMES, face_height
 from avatar.tools.lag import mouth_opening
 from avatar.tools.placement import Rect
-from avatar.track.landmarker import base_options, load_vision, quiet_stderr, to_image
+from avatar.track.mediapipe_landmarker import base_options, load_vision, to_image
+from avatar.track.quiet import quiet_stderr
 from avatar.weights import resolve
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -163,7 +163,7 @@ def test_a_face_too_small_for_the_detector_is_followed(tracker: FaceTracker, act
     faces = follow(tracker, scenes)
     for step, face in enumerate(faces):
         assert_at(face, 200 + 2 * step, 150, size)
-    assert tracker._holding, "found anew in each frame instead of followed"
+    assert tracker.searches == 1, "found anew in each frame instead of followed"
 
 
 def test_reset_takes_the_biggest_face_again(tracker: FaceTracker, actor: Actor) -> None:

@@ -14,9 +14,11 @@ import pytest
 from avatar.errors import ModelError
 from avatar.records import U8
 from avatar.track import FaceFinder, PersonSegmenter
-from avatar.track import landmarker as module
+from avatar.track import mediapipe_landmarker as module
 from avatar.track.boxes import Place, Window
 from avatar.track.finder import _tiles
+from avatar.track.landmarker import Kind
+from avatar.track.quiet import quiet_stderr
 
 
 @pytest.fixture(scope="module")
@@ -160,22 +162,23 @@ def test_a_missing_system_library_is_named_with_its_packages(
     monkeypatch.setattr(module.load_vision().FaceLandmarker, "create_from_options", fail)
     monkeypatch.setattr(module, "missing_libraries", lambda: ["libGLESv2.so.2"])
     with pytest.raises(ModelError, match=r"libGLESv2\.so\.2.*apt-get install libgles2$"):
-        FaceFinder()
+        FaceFinder("mediapipe")
 
 
+@pytest.mark.parametrize("kind", ["litert", "mediapipe"])
 def test_a_broken_model_file_is_one_clear_line(
-    face_landmarker_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, face_landmarker_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "broken.task"
     broken.write_bytes(b"not a model")
     monkeypatch.setattr("avatar.weights.resolve", lambda name: broken)
     with pytest.raises(ModelError, match="cannot start the face landmarker") as error:
-        FaceFinder()
+        FaceFinder(kind)
     assert "\n" not in str(error.value)
 
 
 def test_native_noise_is_dropped_and_the_terminal_given_back(capfd: pytest.CaptureFixture[str]) -> None:
-    with module.quiet_stderr():
+    with quiet_stderr():
         os.write(2, b"noise")
     os.write(2, b"kept")
     assert capfd.readouterr().err == "kept"

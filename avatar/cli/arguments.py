@@ -29,6 +29,7 @@ PRESETS = ("live", "paper", "paper-small")
 GENERATORS = ("live", "warp", *PRESETS[1:])
 RUNTIMES = ("auto", "tensorrt", "rtx", "openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+TRACKERS = ("litert", "mediapipe")
 BACKENDS = ("any", "v4l2", "dshow", "msmf", "avfoundation")
 SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
 
@@ -214,6 +215,18 @@ def wanted_runtime(arguments: argparse.Namespace) -> Wanted:
     from avatar.runtime import Wanted
 
     return Wanted(arguments.runtime, arguments.precision)
+
+
+def add_tracker(parser: argparse.ArgumentParser) -> None:
+    """--tracker: what finds the driver's face."""
+    parser.add_argument(
+        "--tracker",
+        choices=TRACKERS,
+        default=TRACKERS[0],
+        help="what finds your face: litert = MediaPipe's models, run here, which connects to nothing; "
+        "mediapipe = MediaPipe itself, twice as slow, which sends figures about its use to Google (default: "
+        "%(default)s)",
+    )
 
 
 def add_camera_settings(parser: argparse.ArgumentParser) -> None:

@@ -55,6 +55,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     shared.add_canvas(parser)
     shared.add_generator(parser)
+    shared.add_tracker(parser)
     shared.add_json(parser)
 
 
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.camera or str(resolve("demo_motion")), loop="bounce" if seconds else False
         )
         open_things.callback(source.close)
-        tracker = live.open_tracker(source, open_things)
+        tracker = live.open_tracker(source, arguments.tracker, open_things)
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         outputs.add(open_output(str(output), fps=source.fps, size=arguments.size))
         summary = live.go(

@@ -22,17 +22,20 @@ if TYPE_CHECKING:
     from avatar.retarget import Retargeter
     from avatar.tools.stats import StageTimes
     from avatar.track import FaceTracker
+    from avatar.track.landmarker import Kind
 
 
-def open_tracker(source: CaptureSource, open_things: contextlib.ExitStack) -> FaceTracker | None:
+def open_tracker(source: CaptureSource, kind: Kind, open_things: contextlib.ExitStack) -> FaceTracker | None:
     """The face tracker, to be closed by `open_things`; None for a source of recorded motion.
+
+    `kind` says whose loop runs its models.
 
     Call it before an output is opened: it may fail, and then no file must have been overwritten.
     """
     from avatar.capture import Recording
     from avatar.track import FaceTracker
 
-    return None if isinstance(source, Recording) else open_things.enter_context(FaceTracker())
+    return None if isinstance(source, Recording) else open_things.enter_context(FaceTracker(kind))
 
 
 class Outputs:

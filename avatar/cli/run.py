@@ -60,6 +60,7 @@ def add_parser(commands: Subparsers) -> None:
     shared.add_motion(parser, default="relative")
     shared.add_canvas(parser)
     shared.add_generator(parser)
+    shared.add_tracker(parser)
     shared.add_camera_settings(parser)
     parser.add_argument(
         "--mirror",
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.camera, backend=arguments.backend, size=arguments.camera_size, fps=arguments.fps
         )
         open_things.callback(source.close)
-        tracker = live.open_tracker(source, open_things)
+        tracker = live.open_tracker(source, arguments.tracker, open_things)
         fps = arguments.fps or source.fps or DEFAULT_FPS
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         for place in places:

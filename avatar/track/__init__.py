@@ -1,10 +1,11 @@
-"""Faces and people in pictures, found with MediaPipe.
+"""Faces and people in pictures, found with MediaPipe's models, run by LiteRT.
 
 `FaceTracker` follows one face through a video, `FaceFinder` finds the faces of a still picture,
 `PersonSegmenter` tells a person from the background.
 
-Privacy: the notice of MediaPipe Tasks 1.2 says that it sends figures about its performance and use to Google.
-No pictures, by that notice, and there is no switch for it. The tracker works the same where this is blocked.
+Privacy: none of them makes a connection. MediaPipe Tasks 1.2 would: by its notice it sends figures about its
+performance and use to Google, and there is no switch for it. So its models run in a loop of ours, and
+MediaPipe itself is loaded only for those who ask: `FaceTracker("mediapipe")`, `--tracker mediapipe`.
 """
 
 from avatar.track.finder import FaceFinder

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import hypot
 
-from avatar.records import Face
+import numpy as np
+
+from avatar.records import F32, Face
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,12 @@ class Place:
     @staticmethod
     def of(face: Face) -> Place:
         """The place of a face that was found."""
-        low, high = face.landmarks[:, :2].min(axis=0), face.landmarks[:, :2].max(axis=0)
+        return Place.at(face.landmarks)
+
+    @staticmethod
+    def at(landmarks: F32) -> Place:
+        """The place of landmarks (478, 2..) px."""
+        low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
         x, y = (low + high) / 2
         return Place(float(x), float(y), float((high - low).max()))
 
@@ -58,3 +65,16 @@ class Window:
     def slices(self) -> tuple[slice, slice]:
         """For indexing a picture array: rows, columns."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def moved(face: Face, left: int, top: int, frame_size: tuple[int, int]) -> Face:
+    """A face found in a window of a picture, in pixels of the picture; its pose stays the window's.
+
+    Args:
+        face: in pixels of the window,
+        left: which begins here
+        top: and here.
+        frame_size: (width, height) of the picture.
+    """
+    shift = np.array([left, top, 0], np.float32)
+    return Face(face.landmarks + shift, face.blendshapes, face.pose, frame_size)

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from avatar.records import U8, Face
-from avatar.track.boxes import Place, Window
+from avatar.track.boxes import Place, Window, moved
 from avatar.track.closing import Closing
-from avatar.track.landmarker import Landmarker
+from avatar.track.landmarker import Kind, open_landmarker
 
 MAX_FACES = 8
 DEPTH = 2
@@ -39,9 +39,17 @@ BACKGROUND = 0.25
 class FaceFinder(Closing):
     """Finds up to 8 faces in a picture, the biggest first."""
 
-    def __init__(self) -> None:
-        """Start the model; raises ModelError if its file or a system library is missing."""
-        self._landmarker = Landmarker(video=False, faces=MAX_FACES)
+    def __init__(self, kind: Kind = "litert") -> None:
+        """Start the models.
+
+        Args:
+            kind: `litert`, or `mediapipe` for MediaPipe itself, which sends figures about its use to Google.
+
+        Raises:
+            ModelError: a model file, package or system library is missing.
+        """
+        self.landmarker = open_landmarker(kind, MAX_FACES)
+        """What finds the faces, to follow one with."""
 
     def __call__(self, rgb: U8, *, depth: int = DEPTH) -> list[Face]:
         """The faces of a picture, biggest first; empty when there is none.
@@ -53,7 +61,7 @@ class FaceFinder(Closing):
             depth: how often to halve the tiles for smaller faces; each time takes four times as long. Tiles
                 smaller than half of the picture are looked at only while no face was found.
         """
-        faces = self._landmarker.find(rgb) or self._find_padded(rgb)
+        faces = self.landmarker.find(rgb) or self._find_padded(rgb)
         for level in range(1, depth + 1):
             if level > 1 and faces:
                 break
@@ -64,13 +72,13 @@ class FaceFinder(Closing):
     def within(self, rgb: U8, window: Window) -> list[Face]:
         """The faces that lie in one window of the picture and are not cut by it, in picture pixels."""
         height, width = rgb.shape[:2]
-        found = self._landmarker.find(rgb[window.slices])
-        moved = (_moved(face, window.left, window.top, (width, height)) for face in found)
-        return [face for face in moved if not _is_cut(face, window)]
+        found = self.landmarker.find(rgb[window.slices])
+        whole = (moved(face, window.left, window.top, (width, height)) for face in found)
+        return [face for face in whole if not _is_cut(face, window)]
 
     def close(self) -> None:
         """Free the model."""
-        self._landmarker.close()
+        self.landmarker.close()
 
     def _looked_at_closely(self, face: Face, rgb: U8) -> Face:
         """The same face found once more among its surroundings.
@@ -89,7 +97,7 @@ class FaceFinder(Closing):
         pad = round(PADDING * max(width, height))
         padded = np.full((height + 2 * pad, width + 2 * pad, 3), GREY, np.uint8)
         padded[pad : pad + height, pad : pad + width] = rgb
-        return [_moved(face, -pad, -pad, (width, height)) for face in self._landmarker.find(padded)]
+        return [moved(face, -pad, -pad, (width, height)) for face in self.landmarker.find(padded)]
 
 
 def _tiles(width: int, height: int, level: int) -> Iterator[Window]:
@@ -104,11 +112,6 @@ def _starts(length: int, side: int) -> list[int]:
     room = max(length - side, 0)
     steps = -(-room * 2 // side)
     return [round(room * step / max(steps, 1)) for step in range(steps + 1)]
-
-
-def _moved(face: Face, left: int, top: int, frame_size: tuple[int, int]) -> Face:
-    shift = np.array([left, top, 0], np.float32)
-    return Face(face.landmarks + shift, face.blendshapes, face.pose, frame_size)
 
 
 def _is_cut(face: Face, window: Window) -> bool:
