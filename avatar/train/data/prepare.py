@@ -91,7 +91,7 @@ def _at_work(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[Clip, str | N
     if workers <= 1 or len(jobs) <= 1:
         yield from map(_do, jobs)
         return
-    # "spawn": MediaPipe's threads do not survive a fork.
+    # "spawn": the tracker's threads do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
         yield from pool.imap_unordered(_do, jobs)
 
