@@ -1,0 +1,102 @@
+"""Nothing that a user starts makes a connection: the system calls of whole runs, as strace sees them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from avatar.records import U8
+
+pytestmark = pytest.mark.usefixtures("face_landmarker_path", "selfie_segmenter_path")
+
+NETWORK = re.compile(r"AF_INET6?\b|AF_NETLINK|sin6?_addr|htons\(")
+"""An address of a network, or the question which networks there are, which resolvers begin with."""
+
+
+def trace(tmp_path: Path, *command: str) -> tuple[str, str]:
+    """The network calls of a program and its threads and children, and what it told on stderr."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    calls = tmp_path / "calls"
+    # Some packages are silent only where CI is set.
+    surroundings = {name: value for name, value in os.environ.items() if name != "CI"}
+    done = subprocess.run(
+        [strace, "-f", "-qq", "-e", "trace=network", "-o", str(calls), *command],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        env=surroundings,
+        cwd=Path(__file__).resolve().parents[1],
+    )
+    if "ptrace" in done.stderr and not done.stdout:
+        pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
+    assert done.returncode == 0, done.stderr
+    return calls.read_text(encoding="utf-8", errors="replace"), done.stderr
+
+
+def connections(calls: str) -> list[str]:
+    """The calls that have to do with a network; sockets within the machine have not."""
+    return [line for line in calls.splitlines() if NETWORK.search(line)]
+
+
+def avatar(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "avatar.cli.main", *map(str, arguments)]
+
+
+def test_a_connection_would_be_seen(tmp_path: Path) -> None:
+    code = "import socket\ntry: socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError: pass"
+    calls, _ = trace(tmp_path, sys.executable, "-c", code)
+    assert connections(calls)
+    looked_up = "import socket\ntry: socket.getaddrinfo('play.googleapis.com', 443)\nexcept OSError: pass"
+    calls, _ = trace(tmp_path, sys.executable, "-c", looked_up)
+    assert connections(calls)
+
+
+def test_run_makes_no_connection(tmp_path: Path, astronaut: U8, carphone_path: Path) -> None:
+    Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
+    camera = ("--camera", carphone_path, "--output", "null", "--seconds", 2)
+    calls, told = trace(tmp_path, *avatar("run", tmp_path / "astronaut.png", *camera, "--json"))
+    assert connections(calls) == []
+    assert "no face was seen" not in told
+
+
+def test_compile_makes_no_connection(tmp_path: Path) -> None:
+    calls, _ = trace(tmp_path, *avatar("compile", "live"))
+    assert connections(calls) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "{picture}", "--camera", "{clip}", "--output", "null", "--seconds", "1"),
+        ("animate", "{picture}", "{clip}", "-o", "{folder}/out.mp4", "--generator", "warp"),
+        ("record-motion", "{clip}", "-o", "{folder}/out.motion", "--seconds", "1"),
+        ("enroll", "{picture}", "-o", "{folder}/out.avatar"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_mediapipe_is_not_loaded(
+    arguments: tuple[str, ...], tmp_path: Path, astronaut: U8, carphone_path: Path
+) -> None:
+    picture = tmp_path / "astronaut.png"
+    Image.fromarray(astronaut).save(picture)
+    filled = [part.format(picture=picture, clip=carphone_path, folder=tmp_path) for part in arguments]
+    code = (
+        "import sys\n"
+        "from avatar.cli.main import main\n"
+        "status = main(sys.argv[1:])\n"
+        "sys.exit(status or ('mediapipe' in sys.modules and 99))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *filled], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
