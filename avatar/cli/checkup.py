@@ -102,7 +102,10 @@ def _libraries() -> Iterator[Finding]:
         return
     missing = system_libraries.missing_libraries()
     for name in system_libraries.PACKAGES:
-        if name in missing:
+        if name in missing and name in system_libraries.FOR_MEDIAPIPE:
+            text = "cannot be loaded; needed for --tracker mediapipe alone"
+            yield Finding("system libraries", name, "info", text, system_libraries.install_line([name]))
+        elif name in missing:
             remedy = system_libraries.install_line([name])
             yield Finding("system libraries", name, "missing", "cannot be loaded", remedy)
         else:

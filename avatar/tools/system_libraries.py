@@ -16,6 +16,9 @@ PACKAGES = {
 }
 """Library -> the Debian and Ubuntu package that has it."""
 
+FOR_MEDIAPIPE = ("libEGL.so.1", "libGLESv2.so.2")
+"""Those that only MediaPipe itself links to."""
+
 
 def missing_libraries() -> list[str]:
     """Names of the libraries that cannot be loaded; always empty outside Linux."""

@@ -43,10 +43,13 @@ class Geometry:
             raise ModelError(f"the canonical face of the face landmarker cannot be read: {error}") from None
         self.used = np.flatnonzero(weights)
         """Landmarks that count; the lips, for instance, do not."""
-        self._weights = weights[self.used]
         self.canonical = canonical
         """(468, 3), all of the canonical face [cm]: x to its left, y up, z to the front."""
-        self._source = canonical[self.used]
+        self._weights = (weights[self.used] / weights.sum())[:, None]
+        self._middle = (canonical[self.used] * self._weights).sum(axis=0)
+        centred = canonical[self.used] - self._middle
+        self._weighted = centred * self._weights
+        self._spread = float((centred * self._weighted).sum())
 
     def pose(self, landmarks: F32, frame_size: tuple[int, int]) -> F32:
         """(4, 4) canonical face to camera [cm]: x right, y up, z towards the camera; hardly any scale in it.
@@ -73,14 +76,13 @@ class Geometry:
 
     def _fit(self, points: F64) -> tuple[float, F64, F64]:
         """Scale, rotation (3, 3) and translation (3,) that bring the canonical face nearest to (N, 3)."""
-        weights = self._weights[:, None] / self._weights.sum()
-        source = self._source - (self._source * weights).sum(axis=0)
-        middle = (points * weights).sum(axis=0)
-        u, singular, v = np.linalg.svd((points - middle).T @ (source * weights))
-        sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(v))])
-        rotation = (u * sign) @ v
-        scale = float((singular * sign).sum() / (source * source * weights).sum())
-        return scale, rotation, middle - scale * rotation @ (self._source * weights).sum(axis=0)
+        middle = (points * self._weights).sum(axis=0)
+        u, singular, v = np.linalg.svd((points - middle).T @ self._weighted)
+        if np.linalg.det(u) * np.linalg.det(v) < 0:  # else it would be a mirror
+            u[:, 2], singular[2] = -u[:, 2], -singular[2]
+        rotation = u @ v
+        scale = float(singular.sum() / self._spread)
+        return scale, rotation, middle - scale * rotation @ self._middle
 
 
 def _canonical_face(metadata: bytes) -> tuple[F64, F64]:

@@ -84,7 +84,7 @@ class MediaPipeLandmarker(Landmarker):
 
     def find(self, rgb: U8) -> list[Face]:
         """As the base says."""
-        return _faces(self._task.detect(to_image(rgb)), rgb)
+        return read_faces(self._task.detect(to_image(rgb)), rgb)
 
     def follow(self, rgb: U8, last: F32, smooth: Callable[[F32], F32]) -> Followed | None:
         """As the base says, but with the expression as measured: found anew in the surroundings of `last`."""
@@ -104,7 +104,8 @@ class MediaPipeLandmarker(Landmarker):
         self._task.close()
 
 
-def _faces(result: Any, rgb: U8) -> list[Face]:
+def read_faces(result: Any, rgb: U8) -> list[Face]:
+    """The faces of what MediaPipe's FaceLandmarker gave for (H, W, 3), with expression and pose."""
     height, width = rgb.shape[:2]
     found = zip(
         result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes, strict=True
