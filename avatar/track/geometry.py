@@ -77,8 +77,9 @@ class Geometry:
     def _fit(self, points: F64) -> tuple[float, F64, F64]:
         """Scale, rotation (3, 3) and translation (3,) that bring the canonical face nearest to (N, 3)."""
         middle = (points * self._weights).sum(axis=0)
-        u, singular, v = np.linalg.svd((points - middle).T @ self._weighted)
-        if np.linalg.det(u) * np.linalg.det(v) < 0:  # else it would be a mirror
+        products = (points - middle).T @ self._weighted
+        u, singular, v = np.linalg.svd(products)
+        if np.linalg.det(products) < 0:  # else it would be a mirror
             u[:, 2], singular[2] = -u[:, 2], -singular[2]
         rotation = u @ v
         scale = float(singular.sum() / self._spread)
