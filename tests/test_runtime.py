@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -136,11 +138,14 @@ def test_eight_bits_are_asked_of_a_package_that_may_be_missing(
 
 
 def test_eight_bits_do_nearly_as_well(cache: Path) -> None:
-    pytest.importorskip("nncf", reason="nncf is not installed: pip install 'livehead[int8]'")
-    trained = open_networks("live")
-    engine = open_runtime(Wanted("openvino", "int8"), trained.preset, trained.networks)
+    if find_spec("nncf") is None:
+        pytest.skip("nncf is not installed: pip install 'livehead[int8]'")
+    # In a process of its own: NNCF brings setuptools, which warns of pip's distutils ever after.
+    command = [sys.executable, "-m", "avatar.cli.main", "compile", "live", "--precision", "int8"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("live: OpenVINO, int8, ")
     (folder,) = engines(cache)
-    assert engine.precision == "int8" and (folder / "network-int8.bin").is_file()
+    assert (folder / "network-int8.bin").is_file()
     assert json.loads((folder / NOTE).read_text())["facts"]["parity"]["psnr"] > 45
 
 
