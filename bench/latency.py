@@ -101,6 +101,7 @@ def report(
         "frames": summary.frames,
         "size": f"{width}x{height}",
         "generator": generator,
+        "memory_mb": machine.memory_mb(),
         "machine": machine.describe(),
     }
 

@@ -30,6 +30,16 @@ def describe() -> dict[str, Any]:
     }
 
 
+def memory_mb() -> float | None:
+    """The most memory this process has had [MB]; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (2**20 if sys.platform == "darwin" else 1024), 1)
+
+
 def cpu_model() -> str:
     """Name of the processor, as the system tells it."""
     try:

@@ -20,6 +20,7 @@ KEYS = [
     "frames",
     "size",
     "generator",
+    "memory_mb",
     "machine",
 ]
 SUMMARY = Summary(

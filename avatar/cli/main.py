@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from avatar import __version__
 from avatar.cli import (
     animate,
+    bench,
     cameras,
     compile,
     demo,
@@ -45,7 +46,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"livehead {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (enroll, run, animate, record_motion, demo, doctor, cameras, fetch_models, compile, train):
+    for command in (
+        enroll,
+        run,
+        animate,
+        record_motion,
+        demo,
+        doctor,
+        cameras,
+        fetch_models,
+        compile,
+        bench,
+        train,
+    ):
         command.add_parser(commands)
     return parser
 

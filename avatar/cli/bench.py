@@ -1,0 +1,104 @@
+"""`avatar bench`: how fast it is here, as a table to paste into a report."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from avatar.cli import arguments as shared
+from avatar.errors import AvatarError
+
+if TYPE_CHECKING:
+    from avatar.cli.arguments import Subparsers
+
+SECONDS = 10.0
+ROUNDS = 20
+STARTS = {"import avatar": ["-c", "import avatar"], "avatar --help": ["-m", "avatar.cli.main", "--help"]}
+
+EXAMPLES = """\
+  avatar bench                       about a minute; close other programs before
+  avatar bench --seconds 30
+"""
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Describe the command to argparse."""
+    parser = shared.new_parser(
+        commands,
+        "bench",
+        run,
+        help="measure how fast it is on this computer",
+        description="Measure the network in every runtime that can be had here, and then the whole program, "
+        "with a clip in the place of the webcam. Prints one table, to be pasted into a report of a problem.",
+        examples=EXAMPLES,
+    )
+    parser.add_argument(
+        "--seconds",
+        type=shared.seconds,
+        default=SECONDS,
+        metavar="N",
+        help="of the whole program (default: 10)",
+    )
+    shared.add_generator(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print."""
+    try:
+        from bench import latency, model
+    except ImportError:
+        raise AvatarError("the folder bench is not beside the program; install it again") from None
+
+    preset = "live" if arguments.generator == "warp" else arguments.generator
+    print("Measuring the network ...", file=sys.stderr)
+    networks = model.measure(preset, arguments.weights, ROUNDS, threads=2)
+    print("Measuring the whole program ...", file=sys.stderr)
+    arguments.source = arguments.portrait = None
+    arguments.size, arguments.head, arguments.unpaced = shared.DEFAULT_SIZE, shared.DEFAULT_HEAD, False
+    whole = latency.measure(arguments)
+    print(table(networks, whole, {name: started(command) for name, command in STARTS.items()}))
+    return 0
+
+
+def started(command: list[str], times: int = 3) -> float:
+    """Seconds that a fresh interpreter takes for it: the median."""
+    took = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        took.append(time.perf_counter() - begin)
+    return sorted(took)[times // 2]
+
+
+def table(networks: dict[str, Any], whole: dict[str, Any], starts: dict[str, float]) -> str:
+    """All of it in Markdown."""
+    about = whole["machine"]
+    rows = [
+        ("machine", f"{about['cpu']}, {about['cores']} cores, {about['platform']}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in about["packages"].items())),
+        ("commit", str(about["commit"])),
+        *((name, f"{seconds:.2f} s") for name, seconds in starts.items()),
+        *(
+            (
+                f"network, {name}",
+                f"not measured: {found['reason']}"
+                if found["p50"] is None
+                else f"{found['p50']:.1f} ms (p95 {found['p95']:.1f})",
+            )
+            for name, found in networks["runtimes"].items()
+        ),
+        ("frame rate", f"{whole['fps']:.1f} of 30, {whole['dropped']} of {whole['frames']} dropped"),
+        ("age at hand-over", _shares(whole["age_ms"])),
+        *((f"stage {name}", _shares(values)) for name, values in whole["stages_ms"].items()),
+        ("memory at most", f"{whole['memory_mb']:.0f} MB" if whole["memory_mb"] else "-"),
+    ]
+    return "\n".join(
+        ["| what | measured |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows)]
+    )
+
+
+def _shares(values: dict[str, float | None]) -> str:
+    return ", ".join(f"{share} {value:.1f} ms" for share, value in values.items() if value is not None) or "-"

@@ -1,0 +1,86 @@
+"""The bench of what draws, and `avatar bench`, which prints it with the rest as one table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from made_windows import made_networks
+
+from avatar.cli import bench as cli
+from avatar.cli.main import main
+from avatar.errors import ModelError
+from avatar.model.presets import PRESETS
+from avatar.runtime import Runtime, Wanted
+from avatar.runtime.probe import load_probe
+from avatar.runtime.torch_runtime import TorchRuntime
+from bench import latency, model
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch alone can be had, and matrices are small."""
+
+    def opened(wanted: Wanted, _: object, networks: torch.nn.Module) -> Runtime:
+        if wanted.runtime != "torch":
+            raise ModelError(f"no {wanted.runtime} here")
+        return TorchRuntime(networks.generator, wanted.precision)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "open_runtime", opened)
+    monkeypatch.setattr(model, "SIDE", 64)
+
+
+@pytest.mark.usefixtures("plain")
+def test_every_runtime_stands_in_the_document(capsys: Capture) -> None:
+    before = torch.get_num_threads()
+    try:
+        assert model.main(["--preset", "tiny", "--rounds", "3", "--threads", "1"]) == 0
+    finally:
+        torch.set_num_threads(before)
+    *told, last = capsys.readouterr().out.splitlines()
+    document = json.loads(last)
+    assert document["weights"] == "fresh" and 0 < document["gmac"] < 0.1
+    assert list(document["runtimes"]) == [f"{runtime} {precision}" for runtime, precision in model.CANDIDATES]
+    measured = document["runtimes"]["torch fp32"]
+    assert 0 < measured["p10"] <= measured["p50"] <= measured["p95"]
+    assert measured["gflops"] == pytest.approx(2 * document["gmac"] / measured["p10"] * 1e3, rel=0.1)
+    assert document["runtimes"]["openvino bf16"] == {
+        "p10": None, "p50": None, "p95": None, "reason": "no openvino here",
+    }  # fmt: skip
+    assert "not measured: no rtx here" in "\n".join(told)
+
+
+def test_multiplications_are_those_of_the_preset() -> None:
+    networks = made_networks("live").eval()
+    frame = load_probe().inputs(PRESETS["live"], networks)[0]
+    assert 1.4e9 < model.multiplications(networks, frame) <= 1.5e9
+
+
+@pytest.mark.usefixtures("plain")
+def test_one_table_to_paste(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cli, "STARTS", {"import avatar": ["-c", "import avatar"]})
+    monkeypatch.setattr(cli, "ROUNDS", 1)
+    document = {
+        "fps": 29.97, "dropped": 1, "frames": 300, "age_ms": {"p50": 30.0, "p95": 40.0, "p99": None},
+        "stages_ms": {"track": {"p50": 4.0, "p95": 5.0}}, "memory_mb": 512.0,
+        "machine": {
+            "cpu": "a processor", "cores": 2, "platform": "a system",
+            "packages": {"torch": "2"}, "commit": None,
+        },
+    }  # fmt: skip
+    monkeypatch.setattr(latency, "measure", lambda arguments: document)
+    before = torch.get_num_threads()
+    try:
+        assert main(["bench", "--generator", "warp"]) == 0
+    finally:
+        torch.set_num_threads(before)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["| what | measured |", "|---|---|"]
+    assert "| frame rate | 30.0 of 30, 1 of 300 dropped |" in lines
+    assert "| stage track | p50 4.0 ms, p95 5.0 ms |" in lines
+    assert any(line.startswith("| network, torch bf16 | ") and line.endswith(" |") for line in lines)
+    assert "| network, rtx fp16 | not measured: no rtx here |" in lines
