@@ -172,6 +172,11 @@ class Renderer:
         """(width, height) of the frames."""
         return self._composite.size
 
+    @property
+    def runtime(self) -> str | None:
+        """What runs the generator's network, in words; None if it has none."""
+        return self._generate.runtime
+
     def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
         """Render one frame."""
         with self._measure("warp"):

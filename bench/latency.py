@@ -81,11 +81,22 @@ def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> d
     ) as rig:
         rig.run(warm_up_s, lockstep=arguments.unpaced)
         summary = rig.run(arguments.seconds, lockstep=arguments.unpaced)
-        return report(summary, size=arguments.size, generator=rig.generator, unpaced=arguments.unpaced)
+        return report(
+            summary,
+            size=arguments.size,
+            generator=rig.generator,
+            runtime=rig.renderer.runtime,
+            unpaced=arguments.unpaced,
+        )
 
 
 def report(
-    summary: Summary, *, size: tuple[int, int], generator: str, unpaced: bool = False
+    summary: Summary,
+    *,
+    size: tuple[int, int],
+    generator: str,
+    runtime: str | None = None,
+    unpaced: bool = False,
 ) -> dict[str, Any]:
     """The JSON document: what was measured, and on what."""
     found = summary.as_json()
@@ -101,6 +112,7 @@ def report(
         "frames": summary.frames,
         "size": f"{width}x{height}",
         "generator": generator,
+        "runtime": runtime,
         "memory_mb": machine.memory_mb(),
         "machine": machine.describe(),
     }
@@ -111,7 +123,8 @@ def table(document: dict[str, Any]) -> str:
     age, about = document["age_ms"], document["machine"]
     lines = [
         f"{about['cpu']}, {about['cores']} cores, Python {about['python']}, commit {about['commit']}",
-        f"{document['frames']} frames of {document['size']}, generator {document['generator']}: "
+        f"{document['frames']} frames of {document['size']}, generator {document['generator']} "
+        f"({document['runtime'] or 'no network'}): "
         f"{document['fps']:.1f} fps, {document['dropped']} dropped, {document['repeated']} repeated",
         "",
         f"{'[ms]':<22}{'p50':>8}{'p95':>8}{'p99':>8}",

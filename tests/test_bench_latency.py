@@ -20,6 +20,7 @@ KEYS = [
     "frames",
     "size",
     "generator",
+    "runtime",
     "memory_mb",
     "machine",
 ]

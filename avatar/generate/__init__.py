@@ -38,6 +38,8 @@ class Generator(Protocol):
 
     looks_at_other: bool
     """Whether it makes use of the second best view."""
+    runtime: str | None
+    """What runs its network, in words; None if it has none."""
 
     def __call__(self, warped: Warped, motion: Motion) -> Portrait:
         """Finish one portrait."""

@@ -50,6 +50,7 @@ class NetworkGenerator:
         self._size = trained.preset.size
         self._psi = psi_of(identity, trained)[0].numpy()
         self._run = open_runtime(wanted, trained.preset, networks_of(identity, trained))
+        self.runtime: str | None = self._run.told
         self._faded = _faded(self._size)
         self._faded_bytes = 255 * self._faded
         self._faded_small = cv2.resize(self._faded, (self._size // 2,) * 2, interpolation=cv2.INTER_AREA)

@@ -16,6 +16,7 @@ class WarpGenerator:
     """
 
     looks_at_other = False
+    runtime: str | None = None
 
     def __init__(self, identity: Identity, side: int) -> None:
         self._plate = resized(identity.plate, side)
