@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -171,6 +173,22 @@ def test_an_engine_is_built_once(tiny: Networks, built: Path, monkeypatch: pytes
 def test_other_weights_get_an_engine_of_their_own(cache: Path) -> None:
     open_runtime(OPENVINO, TINY, made_networks("tiny", seed=1).eval().requires_grad_(False))
     assert len(engines(cache)) == 2
+
+
+def test_engines_that_nobody_uses_make_room(cache: Path) -> None:
+    def made(weights: str) -> EngineKey:
+        key = EngineKey("openvino", "1", "bf16", "a processor", "live", 256, weights)
+        store.build(key, lambda folder: {"size": (folder / "network").write_text(weights)})
+        return key
+
+    keys = {name: made(name) for name in ("old", "used", "young")}
+    for name, days in (("old", 90), ("used", 90), ("young", 30)):
+        ago = time.time() - days * 86_400
+        os.utime(keys[name].folder / NOTE, (ago, ago))
+    assert store.find(keys["used"]) is not None  # which is to use it
+    keys["new"] = made("new")
+    assert {name for name, key in keys.items() if key.folder.exists()} == {"used", "young", "new"}
+    assert len(engines(cache)) == 3
 
 
 def test_all_that_an_engine_depends_on_is_in_its_key() -> None:

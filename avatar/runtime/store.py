@@ -15,6 +15,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from avatar.weights import cache_dir
 
 FOLDER = "engines"
 NOTE = "engine.json"
+KEPT_DAYS = 60
+"""An engine that was not used for so long makes room when another one is built."""
 GRAPH = 1
 """Raise it when `FrameNetwork` changes what it computes or how its inputs are called."""
 
@@ -84,6 +87,8 @@ def find(key: EngineKey) -> Engine | None:
         for name, sha256 in note["files"].items():
             if _sha256(folder / name) != sha256:
                 raise ValueError(f"the hash of {name} is another")
+        with contextlib.suppress(OSError):  # a cache that can only be read does as well
+            os.utime(folder / NOTE)  # in use
         return Engine(folder, note["facts"])
     except FileNotFoundError:
         if folder.exists():
@@ -130,6 +135,7 @@ def build(key: EngineKey, make: Callable[[Path], Facts]) -> Engine:
     folder = key.folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _make_room(folder.parent)
         # Beside its place, so that the last step is a rename on one file system.
         with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as made:
             fresh = Path(made) / "engine"
@@ -151,6 +157,14 @@ def build(key: EngineKey, make: Callable[[Path], Facts]) -> Engine:
     if found is None:
         raise ModelError(f"{folder}: the engine that was built is gone")
     return found
+
+
+def _make_room(engines: Path) -> None:
+    """Delete engines that nobody uses any more: of older weights, libraries and programs."""
+    for note in engines.glob(f"*/{NOTE}"):
+        with contextlib.suppress(OSError):
+            if time.time() - note.stat().st_mtime > KEPT_DAYS * 86_400:
+                shutil.rmtree(note.parent)
 
 
 def _sha256(file: Path) -> str:
