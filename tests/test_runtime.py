@@ -304,6 +304,21 @@ def test_without_the_library_or_a_card_it_says_so(
         open_runtime(Wanted(runtime), TINY, tiny)
 
 
+def test_a_card_that_fails_leaves_the_work_to_the_processor(
+    tiny: Networks, built: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt_runtime, "missing", lambda runtime: None if runtime == "rtx" else "not here")
+
+    def fail(_: str) -> str:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(tensorrt_runtime, "version", fail)
+    with caplog.at_level(logging.INFO, "avatar"):
+        chosen = open_runtime(Wanted(precision="fp32"), TINY, tiny)
+    assert chosen.name == "openvino" and built.exists()
+    assert "because the runtime rtx fails here: RuntimeError: CUDA error: out of memory" in caplog.text
+
+
 def test_an_engine_that_a_library_cannot_build_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"no network")
     with pytest.raises(ModelError, match="tensorrt_rtx cannot build an engine: "):

@@ -85,7 +85,15 @@ def open_runtime(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
     if wanted.runtime in tensorrt_runtime.LIBRARIES:
         if (why := tensorrt_runtime.missing(wanted.runtime)) is not None:
             raise ModelError(f"the runtime {wanted.runtime} cannot be had: {why}")
-        return _tensorrt(wanted, preset, networks)
+        try:
+            return _tensorrt(wanted, preset, networks)
+        except ModelError:
+            raise
+        # Whatever a card, its driver and its library may raise: `auto` then goes on to the next.
+        except Exception as error:
+            raise ModelError(
+                f"the runtime {wanted.runtime} fails here: {type(error).__name__}: {error}"
+            ) from error
     if wanted.runtime != "auto":
         raise ModelError(f"there is no runtime {wanted.runtime!r}; choose auto, {', '.join(RUNTIMES)}")
     reasons = []
