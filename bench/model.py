@@ -33,7 +33,7 @@ from avatar.weights import manifest
 from bench import machine
 
 CANDIDATES = (
-    ("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"),
+    ("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"),
     ("tensorrt", "fp16"), ("rtx", "fp16"),
 )  # fmt: skip
 WARM_UP = 5

@@ -6,11 +6,9 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -129,26 +127,6 @@ def test_an_answer_is_not_written_over_by_the_next(tiny: Networks, probe: Probe)
     before = made.base.copy()
     engine(second)
     np.testing.assert_array_equal(made.base, before)
-
-
-def test_eight_bits_are_asked_of_a_package_that_may_be_missing(
-    tiny: Networks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "nncf", None)
-    with pytest.raises(ModelError, match=r"pip install 'livehead\[int8\]'"):
-        open_runtime(Wanted("openvino", "int8"), TINY, tiny)
-
-
-def test_eight_bits_do_nearly_as_well(cache: Path) -> None:
-    if find_spec("nncf") is None:
-        pytest.skip("nncf is not installed: pip install 'livehead[int8]'")
-    # In a process of its own: NNCF brings setuptools, which warns of pip's distutils ever after.
-    command = [sys.executable, "-m", "avatar.cli.main", "compile", "live", "--precision", "int8"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("live: OpenVINO, int8, ")
-    (folder,) = engines(cache)
-    assert (folder / "network-int8.bin").is_file()
-    assert json.loads((folder / NOTE).read_text())["facts"]["parity"]["psnr"] > 45
 
 
 def test_networks_of_the_paper_can_be_compiled_too(probe: Probe) -> None:
@@ -282,7 +260,7 @@ def test_auto_goes_on_without_openvino_and_says_so(
     ("wanted", "message"),
     [
         (Wanted("abacus"), "there is no runtime 'abacus'"),
-        (Wanted("torch", "int8"), "torch has no int8"),
+        (Wanted("torch", "fp16"), "torch has no fp16"),
         (Wanted("openvino", "fp16"), "OpenVINO has no fp16 on this processor"),
     ],
 )
@@ -377,7 +355,7 @@ def test_parity_sees_what_differs(tiny: Networks, probe: Probe) -> None:
     assert same.most == 0 and same.psnr == 100
     for engine in (worse, broken):
         with pytest.raises(ModelError, match="does not do"):
-            parity.check(parity.compare(engine, plain, frames), "int8", "it")
+            parity.check(parity.compare(engine, plain, frames), "fp16", "it")
 
 
 def test_the_probe_is_whole() -> None:

@@ -28,7 +28,7 @@ PRESETS = ("live", "paper", "paper-small")
 """The networks that can be trained."""
 GENERATORS = ("live", "warp", *PRESETS[1:])
 RUNTIMES = ("auto", "tensorrt", "rtx", "openvino", "torch")
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+PRECISIONS = ("fp32", "bf16", "fp16")
 TRACKERS = ("litert", "mediapipe")
 BACKENDS = ("any", "v4l2", "dshow", "msmf", "avfoundation")
 SMALLEST_SIDE, LARGEST_SIDE = 64, 4096

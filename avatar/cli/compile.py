@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   avatar compile live                          for every avatar that was not fine-tuned
   avatar compile me.avatar                     for this one, with what fine-tuning changed
-  avatar compile live --runtime openvino --precision int8
+  avatar compile live --runtime openvino --precision fp32
 """
 
 

@@ -51,7 +51,7 @@ class Wanted:
     runtime: str = "auto"
     """auto, or one of `RUNTIMES`."""
     precision: str | None = None
-    """fp32, bf16, fp16 or int8; None: the fastest of the faithful ones."""
+    """fp32, bf16 or fp16; None: the fastest that can be had."""
     anew: bool = False
     """Build the engine even if there is one."""
 
@@ -59,7 +59,7 @@ class Wanted:
 PLAIN = Wanted("torch")
 RUNTIMES = ("tensorrt", "rtx", "openvino", "torch")
 """The fastest first."""
-_ONNX, _INT8, _ENGINE = "network.onnx", "network-int8.xml", "network.engine"
+_ONNX, _ENGINE = "network.onnx", "network.engine"
 _KINDS = {
     "tensorrt": "on a graphics card",
     "rtx": "on a graphics card",
@@ -144,22 +144,19 @@ def _openvino(wanted: Wanted, preset: Preset, networks: Networks) -> OpenVinoRun
                 _log.warning("%s", error)
         return _openvino(replace(wanted, precision=able[-1]), preset, networks)
     precision = wanted.precision
-    if precision not in (*able, "int8"):  # for that only a package may be missing, which says so itself
+    if precision not in able:
         raise ModelError(f"OpenVINO has no {precision} on this processor; there is {' and '.join(able)}")
-    file = _INT8 if precision == "int8" else _ONNX
 
     def make(folder: Path) -> store.Facts:
         frames = load_probe().inputs(preset, networks)
         write_onnx(FrameNetwork(networks.generator), _still(preset, networks), folder / _ONNX)
-        if precision == "int8":
-            openvino_runtime.write_int8(folder / _ONNX, frames, folder / _INT8)
-        engine, took_ms = openvino_runtime.fastest(folder / file, precision, frames)
+        engine, took_ms = openvino_runtime.fastest(folder / _ONNX, precision, frames)
         facts = _compared(engine, preset, networks, frames)
         return {"threads": engine.threads, "ms": round(took_ms, 2), **facts}
 
     about = openvino_runtime.version(), openvino_runtime.device()
     engine = _kept(wanted, about, preset, networks, make)
-    return OpenVinoRuntime(engine.folder / file, precision, int(engine.facts["threads"]))
+    return OpenVinoRuntime(engine.folder / _ONNX, precision, int(engine.facts["threads"]))
 
 
 def _kept(

@@ -1,20 +1,16 @@
 """OpenVINO on the processor: the fastest CPU runtime that was measured (bench/README.md).
 
-Nothing is reported: OpenVINO and NNCF tell Google Analytics that they were imported, and what for, by means
-of a package of their own, `openvino_telemetry`. Where it is missing they do without; so it is made to seem.
+Nothing is reported: OpenVINO tells Google Analytics that it was imported, and what for, by means of a package
+of its own, `openvino_telemetry`. Where that is missing it does without; so it is made to seem.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import os
 import platform
 import sys
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +25,7 @@ WARM_UP = 3
 """after so many that do not count."""
 WORTH = 0.9
 """More threads have to take less than this part of the time of fewer, or they are not worth their heat."""
-_NOT_INT8 = ("Multiply", "Add", "GroupConvolution", "MatMul", "MVN", "Interpolate", "Concat")
-_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 def version() -> str:
@@ -39,10 +34,9 @@ def version() -> str:
 
 
 def precisions() -> list[str]:
-    """What can be had here, the fastest first: int8 is a third faster than fp32, but needs NNCF."""
+    """What can be had here, the fastest first."""
     able = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    kinds = {"bf16": "BF16" in able, "int8": "INT8" in able and find_spec("nncf") is not None, "fp32": True}
-    return [name for name, there in kinds.items() if there]
+    return ["bf16", "fp32"] if "BF16" in able else ["fp32"]
 
 
 def device() -> str:
@@ -51,11 +45,11 @@ def device() -> str:
 
 
 class OpenVinoRuntime:
-    """A network of an ONNX or OpenVINO file.
+    """A network of an ONNX file.
 
     Args:
         file: the network.
-        precision: a key of `parity.TOLERANCES`; for int8 the file itself holds the small numbers.
+        precision: "fp32" or "bf16".
         threads: how many work on a frame.
 
     Raises:
@@ -88,29 +82,6 @@ class OpenVinoRuntime:
         arrays = {name: array for name, array in inputs.arrays().items() if name in self._inputs}
         self._request.infer(arrays, share_inputs=True)
         return FrameMaps(*(self._request.get_tensor(name).data[0].copy() for name in OUTPUTS))
-
-
-def write_int8(network: Path, frames: Sequence[FrameInputs], path: Path) -> None:
-    """Put the convolutions of an ONNX file into 8 bits: an OpenVINO file, .xml and a .bin beside it.
-
-    Source: NNCF's post-training quantisation; what the numbers range over is seen on `frames`. What is not a
-    convolution stays as it is: masks and shifts need finer steps than 256 (52 dB instead of 35 on them).
-
-    Raises:
-        ModelError: NNCF is not installed.
-    """
-    openvino, nncf = _openvino(), _nncf()
-    model = openvino.Core().read_model(network)
-    nncf.set_log_level(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):  # it draws progress bars
-        small = nncf.quantize(
-            model,
-            nncf.Dataset([frame.arrays() for frame in frames]),
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(frames),
-            ignored_scope=nncf.IgnoredScope(types=list(_NOT_INT8), validate=False),
-        )
-    openvino.save_model(small, path)
 
 
 def fastest(file: Path, precision: str, frames: Sequence[FrameInputs]) -> tuple[OpenVinoRuntime, float]:
@@ -155,15 +126,6 @@ def _openvino() -> Any:
     except ImportError as error:
         raise ModelError(f"OpenVINO is not installed ({error}); python -m pip install openvino") from None
     return openvino
-
-
-def _nncf() -> Any:
-    _without_telemetry()
-    try:
-        import nncf
-    except ImportError as error:
-        raise ModelError(f"NNCF is not installed ({error}); python -m pip install 'livehead[int8]'") from None
-    return nncf
 
 
 def _without_telemetry() -> None:

@@ -33,7 +33,6 @@ TOLERANCES = {
     "fp32": Tolerance(most=0.01, mean=0.0005, psnr=60.0),
     "fp16": Tolerance(most=0.2, mean=0.005, psnr=40.0),
     "bf16": Tolerance(most=0.2, mean=0.005, psnr=40.0),
-    "int8": Tolerance(most=1.0, mean=0.03, psnr=34.0),
 }
 """By precision."""
 
