@@ -89,3 +89,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Engines last: after all tests of `test_runtime.py`, training crashed in the same process.
+
+    Why is not known (seen with OpenVINO 2026.4.1, onnx 1.23.2 and torch 2.13.0; not after some of them).
+    """
+    items.sort(key=lambda item: item.path.name == "test_runtime.py")
