@@ -52,6 +52,15 @@ def avatar(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "avatar.cli.main", *map(str, arguments)]
 
 
+def assert_mediapipe_stays_out(setup: str, call: str, *arguments: str) -> None:
+    """Run `setup` in a new Python, then `call`, whose value is false when all went well."""
+    code = f"import sys\n{setup}\nfailed = {call}\nsys.exit(failed or ('mediapipe' in sys.modules and 99))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_connection_would_be_seen(tmp_path: Path) -> None:
     code = "import socket\ntry: socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError: pass"
     calls, _ = trace(tmp_path, sys.executable, "-c", code)
@@ -90,13 +99,19 @@ def test_mediapipe_is_not_loaded(
     picture = tmp_path / "astronaut.png"
     Image.fromarray(astronaut).save(picture)
     filled = [part.format(picture=picture, clip=carphone_path, folder=tmp_path) for part in arguments]
-    code = (
-        "import sys\n"
-        "from avatar.cli.main import main\n"
-        "status = main(sys.argv[1:])\n"
-        "sys.exit(status or ('mediapipe' in sys.modules and 99))"
+    assert_mediapipe_stays_out("from avatar.cli.main import main", "main(sys.argv[1:])", *filled)
+
+
+def test_mediapipe_is_not_loaded_to_prepare_clips(tmp_path: Path, carphone_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    shutil.copy(carphone_path, tmp_path / "clips" / "one.mp4")
+    assert_mediapipe_stays_out(
+        "from pathlib import Path\n"
+        "from avatar.train.data.layout import clips_of\n"
+        "from avatar.train.data.prepare import PrepareOptions, prepare\n"
+        "def make(folder):\n"
+        "    clips, options = clips_of(folder / 'clips'), PrepareOptions(frames=8, sources=2)\n"
+        "    return prepare(clips, folder / 'cache', options, workers=1, progress=print)[1]",
+        "make(Path(sys.argv[1]))",
+        str(tmp_path),
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *filled], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
