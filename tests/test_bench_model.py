@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from made_windows import made_networks
+from PIL import Image
 
 from avatar.cli import bench as cli
 from avatar.cli.main import main
@@ -35,23 +37,47 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("plain")
-def test_every_runtime_stands_in_the_document(capsys: Capture) -> None:
+def test_every_runtime_stands_in_the_document(capsys: Capture, tmp_path: Path) -> None:
+    picture = tmp_path / "model.png"
     before = torch.get_num_threads()
-    try:
-        assert model.main(["--preset", "tiny", "--rounds", "3", "--threads", "1"]) == 0
-    finally:
-        torch.set_num_threads(before)
+    options = ["--preset", "tiny", "--rounds", "3", "--threads", "1", "--plot", str(picture)]
+    assert model.main(options) == 0
+    assert torch.get_num_threads() == before
     *told, last = capsys.readouterr().out.splitlines()
     document = json.loads(last)
-    assert document["weights"] == "fresh" and 0 < document["gmac"] < 0.1
-    assert list(document["runtimes"]) == [f"{runtime} {precision}" for runtime, precision in model.CANDIDATES]
-    measured = document["runtimes"]["torch fp32"]
+    assert set(document["matmul_gflops"]) == {"fp32 x1", "bf16 x1"}
+    tiny = document["presets"]["tiny"]
+    assert tiny["weights"] == "fresh" and 0 < tiny["gmac"] < 0.1 and tiny["rounds"] == 3
+    assert list(tiny["runtimes"]) == [f"{runtime} {precision}" for runtime, precision in model.CANDIDATES]
+    measured = tiny["runtimes"]["torch fp32"]
     assert 0 < measured["p10"] <= measured["p50"] <= measured["p95"]
-    assert measured["gflops"] == pytest.approx(2 * document["gmac"] / measured["p10"] * 1e3, rel=0.1)
-    assert document["runtimes"]["openvino bf16"] == {
+    assert measured["gflops"] == pytest.approx(2 * tiny["gmac"] / measured["p10"] * 1e3, rel=0.1)
+    share = measured["gflops"] / document["matmul_gflops"]["fp32 x1"]
+    assert measured["of_peak"] == pytest.approx(share, rel=0.05, abs=1e-3)
+    assert tiny["runtimes"]["openvino bf16"] == {
         "p10": None, "p50": None, "p95": None, "reason": "no openvino here",
     }  # fmt: skip
     assert "not measured: no rtx here" in "\n".join(told)
+    with Image.open(picture) as drawn:
+        assert drawn.size[0] > 600
+
+
+def test_all_have_their_turn_until_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = []
+    frames = load_probe().inputs(PRESETS["live"], made_networks("live"))
+    runtimes: Any = {name: lambda _, name=name: turns.append(name) for name in "ab"}
+    monkeypatch.setattr(model, "MOST_S", 0.0)
+    took = model._in_turns(runtimes, frames, rounds=1000)
+    assert [len(values) for values in took.values()] == [model.LEAST_ROUNDS] * 2
+    assert turns == ["a", "b"] * (model.WARM_UP + model.LEAST_ROUNDS)
+
+
+def test_the_peak_is_the_best_of_all_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = iter([5.0, 9.0, 7.0])
+    monkeypatch.setattr(model, "peak", lambda kind: next(speeds))
+    peaks = model.Peaks()
+    assert [peaks.look("fp32", 1) for _ in range(3)] == [5.0, 9.0, 9.0]
+    assert peaks.look("fp16", 1) is None and peaks.found == {("fp32", 1): 9.0}
 
 
 def test_multiplications_are_those_of_the_preset() -> None:

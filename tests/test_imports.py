@@ -174,7 +174,7 @@ DISTRIBUTIONS = {
 """Where the import name is not the name of the distribution."""
 
 
-EXTRAS = {"train": "avatar.train"}
+EXTRAS = {"train": "avatar.train", "bench": "bench"}
 """Which part of the program alone may ask for what an extra brings."""
 
 

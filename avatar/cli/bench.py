@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     preset = "live" if arguments.generator == "warp" else arguments.generator
     print("Measuring the network ...", file=sys.stderr)
-    networks = model.measure(preset, arguments.weights, ROUNDS, threads=2)
+    networks = model.measure([preset], arguments.weights, ROUNDS, threads=2)["presets"][preset]
     print("Measuring the whole program ...", file=sys.stderr)
     arguments.source = arguments.portrait = None
     arguments.size, arguments.head, arguments.unpaced = shared.DEFAULT_SIZE, shared.DEFAULT_HEAD, False
