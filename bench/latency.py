@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from avatar.cli import arguments as shared
 from avatar.errors import AvatarError
-from bench import machine
+from bench import machine, plot
 
 if TYPE_CHECKING:
     from avatar.live import Summary
+    from avatar.records import Frame
 
 WARM_UP_S = 3.0
 """Runs before the measurement: first frames load code and fill caches."""
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run the clip as fast as it goes through, every frame: measures throughput, not latency",
     )
+    plot.add_option(parser)
     return parser
 
 
@@ -60,10 +62,7 @@ def add_rig(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="size at which the head is drawn (default: %(default)s)",
     )
-    parser.add_argument(
-        "--generator", choices=shared.GENERATORS, default="live", help="what draws (default: %(default)s)"
-    )
-    shared.add_runtime(parser)
+    shared.add_generator(parser)
 
 
 def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> dict[str, Any]:
@@ -77,9 +76,11 @@ def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> d
         head=arguments.head,
         generator=arguments.generator,
         wanted=shared.wanted_runtime(arguments),
+        weights=arguments.weights,
         paced=not arguments.unpaced,
     ) as rig:
-        rig.run(warm_up_s, lockstep=arguments.unpaced)
+        first = FirstFrame()
+        rig.run(warm_up_s, lockstep=arguments.unpaced, output=first)
         summary = rig.run(arguments.seconds, lockstep=arguments.unpaced)
         return report(
             summary,
@@ -87,7 +88,22 @@ def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> d
             generator=rig.generator,
             runtime=rig.renderer.runtime,
             unpaced=arguments.unpaced,
+            first_frame_s=first.seconds,
         )
+
+
+class FirstFrame:
+    """An output that keeps nothing but how old the process was when it got its first frame."""
+
+    def __init__(self) -> None:
+        self._given = False
+        self.seconds: float | None = None
+        """None before, and where the system does not tell."""
+
+    def __call__(self, frame: Frame) -> None:
+        """Note the first one."""
+        if not self._given:
+            self._given, self.seconds = True, machine.since_start_s()
 
 
 def report(
@@ -97,6 +113,7 @@ def report(
     generator: str,
     runtime: str | None = None,
     unpaced: bool = False,
+    first_frame_s: float | None = None,
 ) -> dict[str, Any]:
     """The JSON document: what was measured, and on what."""
     found = summary.as_json()
@@ -114,6 +131,7 @@ def report(
         "generator": generator,
         "runtime": runtime,
         "memory_mb": machine.memory_mb(),
+        "first_frame_s": first_frame_s,
         "machine": machine.describe(),
     }
 
@@ -134,6 +152,9 @@ def table(document: dict[str, Any]) -> str:
             f"{'  ' + stage:<22}{_cell(values['p50'])}{_cell(values['p95'])}"
             for stage, values in document["stages_ms"].items()
         ),
+        "",
+        f"first frame {_of(document['first_frame_s'], 's')} after the start of the process; "
+        f"memory at most {_of(document['memory_mb'], 'MB')}",
     ]
     return "\n".join(lines)
 
@@ -142,11 +163,35 @@ def _cell(value: float | None) -> str:
     return f"{'-':>8}" if value is None else f"{value:8.1f}"
 
 
+def _of(value: float | None, unit: str) -> str:
+    return "(not told by this system)" if value is None else f"{value:.1f} {unit}"
+
+
+def draw(document: dict[str, Any], path: Path) -> None:
+    """The age and each stage: p50 as bars, lines to p95."""
+    stages = {f"  {name}": values for name, values in document["stages_ms"].items()}
+    rows = {"age at hand-over": document["age_ms"], **stages}
+    known = {name: row for name, row in rows.items() if row["p50"] is not None and row["p95"] is not None}
+    with plot.drawn(path, size=(7.2, 3.2)) as (axes,):
+        labels = [f"{row['p50']:.1f} / {row['p95']:.1f} ms" for row in known.values()]
+        middle, most = ([row[share] for row in known.values()] for share in ("p50", "p95"))
+        plot.bars(axes, list(known), middle, most, labels)
+        axes.set_title(
+            f"{document['generator']}, {document['size']}: {document['fps']:.1f} fps, "
+            f"{document['dropped']} of {document['frames']} dropped", fontsize=10,
+        )  # fmt: skip
+        axes.set_xlabel("ms: bar p50, line to p95; stages of different threads overlap", fontsize=8)
+        plot.signed(axes, document["machine"])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; 0, or 1 with one line on standard error."""
     arguments = build_parser().parse_args(argv)
     try:
+        plot.check(arguments.plot)
         document = measure(arguments)
+        if arguments.plot is not None:
+            draw(document, arguments.plot)
     except (AvatarError, OSError) as error:
         print(f"bench.latency: error: {error}", file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,22 @@ def memory_mb() -> float | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(most / (2**20 if sys.platform == "darwin" else 1024), 1)
+
+
+def since_start_s() -> float | None:
+    """Seconds since this process was started, interpreter included; None where the system does not tell.
+
+    Of /proc, in steps of 10 ms as a rule.
+    """
+    try:
+        # Behind the name, which may hold spaces and brackets: field 22 is the start, in ticks since boot.
+        fields = (
+            Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+        began_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return max(0.0, round(time.clock_gettime(time.CLOCK_BOOTTIME) - began_s, 3))
+    except (OSError, AttributeError, IndexError, ValueError):
+        return None
 
 
 def cpu_model() -> str:

@@ -31,15 +31,19 @@ from avatar.runtime import Wanted
 from avatar.tools.close_ups import observed
 from avatar.track import FaceTracker
 from avatar.weights import resolve
-from bench import machine
+from bench import machine, plot
 from bench.peer_networks import PEERS
 from bench.rig import open_clip
 
 WARM_UP = 20
 FRAMES = 90
 """Of ours that are measured, before the others and after them."""
+SHARES = ("p10", "p50", "p95")
 SIZES = {"live": (512, (1280, 720)), "live at 256": (256, (256, 256))}
 """Side of the head, and the canvas: as it is by default, and the size that most of the others have."""
+
+
+NAMES = {"fomm": "First Order Motion Model", "liveportrait": "LivePortrait", "bilayer": "bi-layer model"}
 
 
 def ours(wanted: Wanted, head: int, canvas: tuple[int, int]) -> list[float]:
@@ -76,7 +80,7 @@ def _next(clip: VideoFile) -> Any:
 
 def theirs(name: str, checkout: Path | None, rounds: int, threads: int) -> dict[str, Any]:
     """What `bench.peer_networks` says of one of them, or why it says nothing."""
-    nothing = {"p10": None, "p50": None}
+    nothing = {"p10": None, "p50": None, "p95": None}
     if checkout is None:
         return {**nothing, "reason": f"--{name} was not given"}
     command = [sys.executable, "-m", "bench.peer_networks", name, str(checkout.resolve())]
@@ -113,7 +117,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _percentiles(took: Sequence[float]) -> dict[str, float]:
-    return {share: round(float(np.percentile(took, int(share[1:]))), 2) for share in ("p10", "p50")}
+    return {share: round(float(np.percentile(took, int(share[1:]))), 2) for share in SHARES}
 
 
 def table(document: dict[str, Any]) -> str:
@@ -130,6 +134,21 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def draw(document: dict[str, Any], path: Path) -> None:
+    """The medians as bars on a logarithmic scale; who was not measured is left out."""
+    rows = {name: document[name] for name in (*SIZES, *PEERS) if document[name]["p50"] is not None}
+    with plot.drawn(path, size=(7.2, 3.0)) as (axes,):
+        axes.set_xscale("log")
+        first = rows[next(iter(SIZES))]["p50"]
+        labels = [f"{row['p50']:.0f} ms, {row['p50'] / first:.1f} x" for row in rows.values()]
+        middle, most = ([row[share] for row in rows.values()] for share in ("p50", "p95"))
+        names = [NAMES.get(name, f"livehead, {name}") for name in rows]
+        plot.bars(axes, names, middle, most, labels)
+        axes.set_xlabel("ms a frame: bar p50, line to p95; livehead: the whole frame, others: networks alone",
+                        fontsize=8)  # fmt: skip
+        plot.signed(axes, document["machine"])
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     assert __doc__ is not None
@@ -138,16 +157,13 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__.split("\n\n")[0],
         formatter_class=shared.HelpFormatter,
     )
-    for name, what in (
-        ("fomm", "First Order Motion Model"),
-        ("liveportrait", "LivePortrait"),
-        ("bilayer", "the bi-layer model"),
-    ):
+    for name, what in NAMES.items():
         parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"checkout of {what}")
     count = shared.whole_number_in(1, 1000)
     parser.add_argument("--rounds", type=count, default=8, metavar="N", help="frames of each (default: 8)")
     parser.add_argument("--threads", type=count, default=2, metavar="N", help="of theirs (default: 2)")
     shared.add_runtime(parser)
+    plot.add_option(parser)
     return parser
 
 
@@ -155,7 +171,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; 0, or 1 with one line on standard error."""
     options = build_parser().parse_args(argv)
     try:
+        plot.check(options.plot)
         document = measure(options)
+        if options.plot is not None:
+            draw(document, options.plot)
     except (AvatarError, OSError) as error:
         print(f"bench.peers: error: {error}", file=sys.stderr)
         return 1

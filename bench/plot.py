@@ -88,5 +88,5 @@ def signed(axes: Axes, machine: dict[str, object]) -> None:
     """Write under the axes what the figures were measured on."""
     axes.annotate(
         f"{machine['cpu']}, {machine['cores']} cores, commit {machine['commit']}",
-        (0, 0), (0, -34), xycoords="axes fraction", textcoords="offset points", fontsize=7, color="#666666",
+        (0, 0), (0, -46), xycoords="axes fraction", textcoords="offset points", fontsize=7, color="#666666",
     )  # fmt: skip

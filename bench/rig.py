@@ -78,6 +78,7 @@ def open_rig(
     head: int,
     generator: str,
     wanted: Wanted,
+    weights: Path | None = None,
     paced: bool = True,
 ) -> Iterator[Rig]:
     """Load all stages, as `avatar run` does; free them at the end.
@@ -90,6 +91,7 @@ def open_rig(
         head: size at which the head is drawn [px].
         generator: what draws it,
         wanted: and what runs its network.
+        weights: networks instead of those that come with the program.
         paced: False lets a file run as fast as it can.
 
     Raises:
@@ -111,6 +113,7 @@ def open_rig(
             size=size,
             mode="extend",
             generator=generator,
+            weights=weights,
             wanted=wanted,
             times=times,
         )

@@ -157,6 +157,7 @@ def soak(arguments: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
         head=arguments.head,
         generator=arguments.generator,
         wanted=shared.wanted_runtime(arguments),
+        weights=arguments.weights,
     ) as rig:
         rig.run(WARM_UP_S)
         print(HEAD, flush=True)

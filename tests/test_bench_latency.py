@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from avatar.live import Summary
+from avatar.records import Frame
 from bench import latency, machine, soak
 
 KEYS = [
@@ -22,6 +29,7 @@ KEYS = [
     "generator",
     "runtime",
     "memory_mb",
+    "first_frame_s",
     "machine",
 ]
 SUMMARY = Summary(
@@ -64,6 +72,48 @@ def test_the_table_shows_what_the_document_says() -> None:
     assert rows["track"][-2:] == ["11.0", "14.0"]
 
 
+def test_the_plot_shows_what_is_known(tmp_path: Path) -> None:
+    document = latency.report(SUMMARY, size=(1280, 720), generator="warp", unpaced=True)
+    latency.draw(document, tmp_path / "latency.png")
+    with Image.open(tmp_path / "latency.png") as drawn:
+        assert drawn.size[0] > 600
+
+
+@pytest.mark.parametrize(("name", "told"), [("plot.txt", "is no picture"), ("no/plot.png", "does not exist")])
+def test_a_plot_that_cannot_be_is_told_before_anything_runs(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert latency.main(["--plot", str(tmp_path / name), "--source", "nothing-here.mp4"]) == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert told in error
+
+
+def test_a_plot_without_matplotlib_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert latency.main(["--plot", str(tmp_path / "latency.png")]) == 1
+    assert "livehead[bench]" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell")
+def test_the_age_of_a_process_is_told() -> None:
+    code = "import time; time.sleep(0.3); from bench.machine import since_start_s; print(since_start_s())"
+    begin = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.28 < float(done.stdout) < time.perf_counter() - begin + 0.02
+
+
+def test_the_first_frame_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ages = iter([1.5, 9.0])
+    monkeypatch.setattr(machine, "since_start_s", lambda: next(ages))
+    first = latency.FirstFrame()
+    assert first.seconds is None
+    for index in range(2):
+        first(Frame(np.zeros((2, 2, 3), np.uint8), index, 0))
+    assert first.seconds == 1.5
+
+
 def test_a_figure_comes_with_its_machine() -> None:
     about = machine.describe()
     assert about["cpu"] and about["cores"] >= 1
@@ -85,6 +135,7 @@ def test_a_short_run_of_the_whole_program(capsys: pytest.CaptureFixture[str]) ->
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert list(document) == KEYS
     assert document["frames"] > 20
+    assert document["first_frame_s"] is None or document["first_frame_s"] > 0
     assert document["age_ms"]["p50"] > 0
     assert {"track", "retarget", "warp", "generate", "composite", "output"} <= set(document["stages_ms"])
     # The clip's man talks: his mouth moves, and the avatar's moves with it.
@@ -129,9 +180,6 @@ def test_what_the_system_does_not_tell_is_left_out() -> None:
 
 
 def test_the_sampler_takes_a_row_per_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-
-    from avatar.records import Frame
     from avatar.tools import clock
 
     now = 0

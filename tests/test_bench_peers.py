@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bench import peers
 from bench.peer_networks import PEERS
@@ -41,13 +42,18 @@ def fomm(tmp_path: Path) -> Path:
 
 def test_a_checkout_is_timed(fomm: Path) -> None:
     found = peers.theirs("fomm", fomm, rounds=2, threads=1)
-    assert found["reason"] is None and 0 <= found["p10"] <= found["p50"] and found["commit"] is None
+    assert (
+        found["reason"] is None
+        and 0 <= found["p10"] <= found["p50"] <= found["p95"]
+        and found["commit"] is None
+    )
 
 
 def test_what_cannot_be_timed_says_why(tmp_path: Path) -> None:
     assert peers.theirs("bilayer", None, 1, 1) == {
         "p10": None,
         "p50": None,
+        "p95": None,
         "reason": "--bilayer was not given",
     }
     found = peers.theirs("bilayer", tmp_path, 1, 1)
@@ -55,13 +61,17 @@ def test_what_cannot_be_timed_says_why(tmp_path: Path) -> None:
 
 
 def test_all_stand_in_one_document(
-    fomm: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    fomm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers, "ours", lambda wanted, head, canvas: [2.0, 2.0, head])
-    assert peers.main(["--fomm", str(fomm), "--rounds", "1", "--threads", "1"]) == 0
+    picture = tmp_path / "peers.png"
+    options = ["--fomm", str(fomm), "--rounds", "1", "--threads", "1", "--plot", str(picture)]
+    assert peers.main(options) == 0
     *told, last = capsys.readouterr().out.splitlines()
     document = json.loads(last)
     assert document["live"]["p50"] == 2.0 == document["live at 256"]["before"]
     assert document["fomm"]["times"]["live"] == round(document["fomm"]["p50"] / 2, 1)
     assert document["liveportrait"]["times"]["live"] is None and document["machine"]["command"]
     assert len(told) == 3 + len(PEERS) and "--liveportrait was not given" in "\n".join(told)
+    with Image.open(picture) as drawn:
+        assert drawn.size[0] > 600
