@@ -79,6 +79,7 @@ def open_rig(
     generator: str,
     wanted: Wanted,
     weights: Path | None = None,
+    identity: Identity | None = None,
     paced: bool = True,
 ) -> Iterator[Rig]:
     """Load all stages, as `avatar run` does; free them at the end.
@@ -92,13 +93,14 @@ def open_rig(
         generator: what draws it,
         wanted: and what runs its network.
         weights: networks instead of those that come with the program.
+        identity: who, if it is known already; `portrait` is not looked at then.
         paced: False lets a file run as fast as it can.
 
     Raises:
         AvatarError: something of it cannot be read or found.
     """
     times = StageTimes()
-    identity = _identity(portrait)
+    identity = identity or identity_of(portrait)
     with contextlib.ExitStack() as open_things:
         opened: CaptureSource
         if source is None:
@@ -125,7 +127,8 @@ def open_clip(clip: Path, *, paced: bool) -> VideoFile:
     return VideoFile(clip, paced=paced, loop="bounce", size=CAMERA_SIZE, fps=CAMERA_FPS)
 
 
-def _identity(portrait: Path | None) -> Identity:
+def identity_of(portrait: Path | None) -> Identity:
+    """Who is in a picture or .avatar file; None is the astronaut. Raises AvatarError as `open_rig`."""
     if portrait is None:
         return enroll_picture(demo_portrait(), name="astronaut")
     return open_portrait(portrait, face=None)
