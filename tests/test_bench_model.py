@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from made_windows import made_networks
 from PIL import Image
 
 from avatar.cli import bench as cli
-from avatar.cli.main import main
-from avatar.errors import ModelError
+from avatar.cli.main import build_parser, main
+from avatar.errors import AvatarError, ModelError
 from avatar.model.presets import PRESETS
 from avatar.runtime import Runtime, Wanted
 from avatar.runtime.probe import load_probe
@@ -86,27 +87,52 @@ def test_multiplications_are_those_of_the_preset() -> None:
     assert 1.4e9 < model.multiplications(networks, frame) <= 1.5e9
 
 
+WHOLE: dict[str, Any] = {
+    "fps": 29.97, "dropped": 1, "frames": 300, "age_ms": {"p50": 30.0, "p95": 40.0, "p99": None},
+    "stages_ms": {"track": {"p50": 4.0, "p95": 5.0}}, "memory_mb": 512.0, "first_frame_s": None,
+    "generator": "live", "runtime": "plain PyTorch",
+    "machine": {
+        "cpu": "a processor", "cores": 2, "platform": "a system", "python": "3",
+        "packages": {"torch": "2"}, "commit": None,
+    },
+}  # fmt: skip
+
+
 @pytest.mark.usefixtures("plain")
-def test_one_table_to_paste(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_one_table_to_paste(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "STARTS", {"import avatar": ["-c", "import avatar"]})
     monkeypatch.setattr(cli, "ROUNDS", 1)
-    document = {
-        "fps": 29.97, "dropped": 1, "frames": 300, "age_ms": {"p50": 30.0, "p95": 40.0, "p99": None},
-        "stages_ms": {"track": {"p50": 4.0, "p95": 5.0}}, "memory_mb": 512.0,
-        "machine": {
-            "cpu": "a processor", "cores": 2, "platform": "a system",
-            "packages": {"torch": "2"}, "commit": None,
-        },
-    }  # fmt: skip
-    monkeypatch.setattr(latency, "measure", lambda arguments: document)
-    before = torch.get_num_threads()
-    try:
-        assert main(["bench", "--generator", "warp"]) == 0
-    finally:
-        torch.set_num_threads(before)
+    monkeypatch.setattr(model, "WARM_UP", 1)
+    monkeypatch.setattr(cli, "measured_alone", lambda arguments: WHOLE)
+    assert main(["bench", "--generator", "warp"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["| what | measured |", "|---|---|"]
+    assert all(line.count("|") == 3 for line in lines)
     assert "| frame rate | 30.0 of 30, 1 of 300 dropped |" in lines
     assert "| stage track | p50 4.0 ms, p95 5.0 ms |" in lines
-    assert any(line.startswith("| network, torch bf16 | ") and line.endswith(" |") for line in lines)
+    assert "| start to first frame | - |" in lines
+    assert any(line.startswith("| network, torch bf16 | p50 ") for line in lines)
     assert "| network, rtx fp16 | not measured: no rtx here |" in lines
+
+
+def test_the_whole_program_is_measured_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def runs(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "a table\n" + json.dumps(WHOLE) + "\n", "")
+
+    monkeypatch.setattr(subprocess, "run", runs)
+    options = build_parser().parse_args(["bench", "--seconds", "3", "--weights", "my.safetensors"])
+    assert cli.measured_alone(options) == WHOLE
+    ((_, *command),) = asked
+    assert command[:4] == ["-m", "bench.latency", "--seconds", "3.0"]
+    assert ["--weights", "my.safetensors"] == command[-4:-2] and "--precision" not in command
+    latency.build_parser().parse_args(command[2:])
+
+
+def test_what_the_whole_program_fails_of_is_one_line(tmp_path: Path) -> None:
+    options = build_parser().parse_args(["bench", "--weights", str(tmp_path / "none.safetensors")])
+    with pytest.raises(AvatarError, match=r"none\.safetensors") as raised:
+        cli.measured_alone(options)
+    assert "\n" not in str(raised.value) and "bench.latency" not in str(raised.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import time
@@ -48,19 +49,36 @@ def add_parser(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
     try:
-        from bench import latency, model
+        from bench import model
     except ImportError:
         raise AvatarError("the folder bench is not beside the program; install it again") from None
 
     preset = "live" if arguments.generator == "warp" else arguments.generator
     print("Measuring the network ...", file=sys.stderr)
-    networks = model.measure([preset], arguments.weights, ROUNDS, threads=2)["presets"][preset]
+    networks = model.measure([preset], arguments.weights, ROUNDS, threads=2)
     print("Measuring the whole program ...", file=sys.stderr)
-    arguments.source = arguments.portrait = None
-    arguments.size, arguments.head, arguments.unpaced = shared.DEFAULT_SIZE, shared.DEFAULT_HEAD, False
-    whole = latency.measure(arguments)
-    print(table(networks, whole, {name: started(command) for name, command in STARTS.items()}))
+    whole = measured_alone(arguments)
+    starts = {name: started(command) for name, command in STARTS.items()}
+    print(table(preset, networks, whole, starts))
     return 0
+
+
+def measured_alone(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The document of `bench.latency`, in a process of its own: its memory and its start are no one else's.
+
+    Raises:
+        AvatarError: with the last line of what that process said.
+    """
+    command = [sys.executable, "-m", "bench.latency", "--seconds", str(arguments.seconds)]
+    for option in ("generator", "weights", "runtime", "precision"):
+        if (value := getattr(arguments, option)) is not None:
+            command += [f"--{option}", str(value)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+        raise AvatarError(why.strip().removeprefix("bench.latency: error: "))
+    document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return document
 
 
 def started(command: list[str], times: int = 3) -> float:
@@ -73,31 +91,34 @@ def started(command: list[str], times: int = 3) -> float:
     return sorted(took)[times // 2]
 
 
-def table(networks: dict[str, Any], whole: dict[str, Any], starts: dict[str, float]) -> str:
+def table(preset: str, networks: dict[str, Any], whole: dict[str, Any], starts: dict[str, float]) -> str:
     """All of it in Markdown."""
-    about = whole["machine"]
+    about, network = whole["machine"], networks["presets"][preset]
+    first, memory = whole["first_frame_s"], whole["memory_mb"]
+    peaks = networks["matmul_gflops"].items()
     rows = [
-        ("machine", f"{about['cpu']}, {about['cores']} cores, {about['platform']}"),
+        ("machine", f"{about['cpu']}, {about['cores']} cores, {about['platform']}, Python {about['python']}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in about["packages"].items())),
         ("commit", str(about["commit"])),
         *((name, f"{seconds:.2f} s") for name, seconds in starts.items()),
-        *(
-            (
-                f"network, {name}",
-                f"not measured: {found['reason']}"
-                if found["p50"] is None
-                else f"{found['p50']:.1f} ms (p95 {found['p95']:.1f})",
-            )
-            for name, found in networks["runtimes"].items()
-        ),
+        ("start to first frame", "-" if first is None else f"{first:.1f} s"),
+        *((f"network, {name}", _network(found)) for name, found in network["runtimes"].items()),
+        ("multiplying matrices", ", ".join(f"{value:.0f} GFLOP/s in {name}" for name, value in peaks)),
+        ("drawn by", f"{whole['generator']}, {whole['runtime'] or 'no network'}"),
         ("frame rate", f"{whole['fps']:.1f} of 30, {whole['dropped']} of {whole['frames']} dropped"),
         ("age at hand-over", _shares(whole["age_ms"])),
         *((f"stage {name}", _shares(values)) for name, values in whole["stages_ms"].items()),
-        ("memory at most", f"{whole['memory_mb']:.0f} MB" if whole["memory_mb"] else "-"),
+        ("memory at most", "-" if memory is None else f"{memory:.0f} MB"),
     ]
     return "\n".join(
         ["| what | measured |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows)]
     )
+
+
+def _network(found: dict[str, Any]) -> str:
+    if found["p50"] is None:
+        return f"not measured: {found['reason']}"
+    return f"p50 {found['p50']:.1f} ms, p95 {found['p95']:.1f} ms, {found['gflops']:.0f} GFLOP/s"
 
 
 def _shares(values: dict[str, float | None]) -> str:
