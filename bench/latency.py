@@ -178,7 +178,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
         plot.bars(axes, list(known), middle, most, labels)
         axes.set_title(
             f"{document['generator']}, {document['size']}: {document['fps']:.1f} fps, "
-            f"{document['dropped']} of {document['frames']} dropped", fontsize=10,
+            f"{document['dropped']} of {document['frames'] + document['dropped']} dropped", fontsize=10,
         )  # fmt: skip
         axes.set_xlabel("ms: bar p50, line to p95; stages of different threads overlap", fontsize=8)
         plot.signed(axes, document["machine"])

@@ -135,7 +135,7 @@ def table(document: dict[str, Any]) -> str:
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
-    """The medians as bars on a logarithmic scale; who was not measured is left out."""
+    """The medians on a logarithmic scale; who was not measured is left out."""
     rows = {name: document[name] for name in (*SIZES, *PEERS) if document[name]["p50"] is not None}
     with plot.drawn(path, size=(7.2, 3.0)) as (axes,):
         axes.set_xscale("log")
@@ -144,7 +144,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
         middle, most = ([row[share] for row in rows.values()] for share in ("p50", "p95"))
         names = [NAMES.get(name, f"livehead, {name}") for name in rows]
         plot.bars(axes, names, middle, most, labels)
-        axes.set_xlabel("ms a frame: bar p50, line to p95; livehead: the whole frame, others: networks alone",
+        axes.set_xlabel("ms a frame: dot p50, line to p95; livehead: the whole frame, others: networks alone",
                         fontsize=8)  # fmt: skip
         plot.signed(axes, document["machine"])
 

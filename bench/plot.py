@@ -72,9 +72,15 @@ def drawn(path: Path, columns: int = 1, size: tuple[float, float] = (6.4, 3.6)) 
 def bars(
     axes: Axes, names: Sequence[str], middle: Sequence[float], most: Sequence[float], labels: Sequence[str]
 ) -> None:
-    """A bar for each name, the first on top; a thin line from the middle value to the most, and a label."""
+    """A bar for each name, the first on top; a thin line from the middle value to the most, and a label.
+
+    On a logarithmic axis a dot stands for the bar: a length would say nothing there.
+    """
     places = range(len(names))
-    axes.barh(places, middle, color=COLOURS[0], height=0.62)
+    if axes.get_xscale() == "log":
+        axes.plot(middle, places, "o", color=COLOURS[0], markersize=8)
+    else:
+        axes.barh(places, middle, color=COLOURS[0], height=0.62)
     axes.hlines(places, middle, most, color="#333333", linewidth=1.2)
     for place, value, text in zip(places, most, labels, strict=True):
         axes.annotate(text, (value, place), (5, 0), textcoords="offset points", va="center", fontsize=8)

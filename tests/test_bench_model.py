@@ -108,7 +108,7 @@ def test_one_table_to_paste(capsys: Capture, monkeypatch: pytest.MonkeyPatch) ->
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["| what | measured |", "|---|---|"]
     assert all(line.count("|") == 3 for line in lines)
-    assert "| frame rate | 30.0 of 30, 1 of 300 dropped |" in lines
+    assert "| frame rate | 30.0 of 30, 1 of 301 dropped |" in lines
     assert "| stage track | p50 4.0 ms, p95 5.0 ms |" in lines
     assert "| start to first frame | - |" in lines
     assert any(line.startswith("| network, torch bf16 | p50 ") for line in lines)

@@ -95,6 +95,7 @@ def table(preset: str, networks: dict[str, Any], whole: dict[str, Any], starts: 
     """All of it in Markdown."""
     about, network = whole["machine"], networks["presets"][preset]
     first, memory = whole["first_frame_s"], whole["memory_mb"]
+    came = whole["frames"] + whole["dropped"]
     peaks = networks["matmul_gflops"].items()
     rows = [
         ("machine", f"{about['cpu']}, {about['cores']} cores, {about['platform']}, Python {about['python']}"),
@@ -105,7 +106,7 @@ def table(preset: str, networks: dict[str, Any], whole: dict[str, Any], starts: 
         *((f"network, {name}", _network(found)) for name, found in network["runtimes"].items()),
         ("multiplying matrices", ", ".join(f"{value:.0f} GFLOP/s in {name}" for name, value in peaks)),
         ("drawn by", f"{whole['generator']}, {whole['runtime'] or 'no network'}"),
-        ("frame rate", f"{whole['fps']:.1f} of 30, {whole['dropped']} of {whole['frames']} dropped"),
+        ("frame rate", f"{whole['fps']:.1f} of 30, {whole['dropped']} of {came} dropped"),
         ("age at hand-over", _shares(whole["age_ms"])),
         *((f"stage {name}", _shares(values)) for name, values in whole["stages_ms"].items()),
         ("memory at most", "-" if memory is None else f"{memory:.0f} MB"),
