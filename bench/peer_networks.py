@@ -31,7 +31,7 @@ WARM_UP = 2
 def _fomm() -> Frame:
     """First Order Motion Model (Siarohin et al. 2019): key points of the driver, then the generator.
 
-    As its `demo.py` calls them: the generator encodes the portrait anew for each frame.
+    Its own program encodes the portrait anew for each frame. That could be kept, so it is kept here.
     """
     common = {"num_kp": 10, "num_channels": 3, "estimate_jacobian": True}
     detector = _made(
@@ -47,6 +47,8 @@ def _fomm() -> Frame:
         },
     )  # fmt: skip
     portrait, driver = torch.rand(1, 3, SIZE, SIZE), torch.rand(1, 3, SIZE, SIZE)
+    encoded = torch.nn.Sequential(generator.first, *generator.down_blocks)(portrait)
+    generator.first, generator.down_blocks = torch.nn.Identity(), torch.nn.ModuleList([_Kept(encoded)])
     points = detector(portrait)
     # Of random weights some matrices could not be inverted.
     points["jacobian"] = torch.eye(2).expand_as(points["jacobian"])
@@ -117,6 +119,17 @@ def _bilayer() -> Frame:
         return (low + high) * torch.sigmoid(mask)
 
     return frame
+
+
+class _Kept(torch.nn.Module):
+    """Gives what was worked out before, whatever it is asked."""
+
+    def __init__(self, found: torch.Tensor) -> None:
+        super().__init__()
+        self._found = found
+
+    def forward(self, _: torch.Tensor) -> torch.Tensor:
+        return self._found
 
 
 PEERS: Mapping[str, Callable[[], Frame]] = {"fomm": _fomm, "liveportrait": _liveportrait, "bilayer": _bilayer}

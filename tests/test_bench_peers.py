@@ -25,8 +25,15 @@ import torch
 class OcclusionAwareGenerator(torch.nn.Module):
     def __init__(self, **numbers):
         super().__init__()
+        self.encoded = 0
+        self.first = torch.nn.Conv2d(3, 2, 1)
+        self.down_blocks = torch.nn.ModuleList([torch.nn.AvgPool2d(2)])
+        self.first.register_forward_hook(self.count)
+    def count(self, *_):
+        self.encoded += 1
     def forward(self, portrait, kp_source, kp_driving):
         assert kp_driving["jacobian"].sum() == 20
+        assert self.down_blocks[0](self.first(portrait)).shape == (1, 2, 128, 128) and self.encoded == 1
         return {"prediction": portrait}
 """
 
