@@ -39,6 +39,8 @@ CANDIDATES = (
 WARM_UP = 5
 LEAST_ROUNDS, MOST_S = 10, 60.0
 """Of a large network so many rounds are enough when so many seconds are over."""
+REST_S = 0.01
+"""Before each frame, so that no thread of the one before still spins."""
 SIDE = 2048
 """Of the matrices that are multiplied to see how fast it can be."""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -113,6 +115,7 @@ def _in_turns(
         if number >= WARM_UP + LEAST_ROUNDS and time.perf_counter() - begin > MOST_S:
             break
         for name, runs in opened.items():
+            time.sleep(REST_S)
             ms = _ms(partial(runs, frames[number % len(frames)]))
             if number >= WARM_UP:
                 took[name].append(ms)
