@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 COLOURS = ("#2a6f97", "#e07a1f", "#4f9d69", "#a23b72", "#7a7a7a", "#c9a227")
 """Of bars and curves, in this order."""
 DPI = 130
+ROOM = 1.55
+"""Length of an axis in those of its longest bar: the labels stand behind the bars."""
 SUFFIXES = (".png", ".svg", ".pdf")
 MISSING = "a plot needs matplotlib, which is not here; python -m pip install 'livehead[bench]'"
 
@@ -85,9 +87,11 @@ def bars(
     for place, value, text in zip(places, most, labels, strict=True):
         axes.annotate(text, (value, place), (5, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(places, names, fontsize=9)
-    axes.invert_yaxis()
-    axes.margins(x=0.22)
-    axes.set_xlim(left=0 if axes.get_xscale() == "linear" else None)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    if axes.get_xscale() == "log":
+        axes.margins(x=0.3)
+    else:
+        axes.set_xlim(0, max(most, default=1.0) * ROOM or 1.0)
 
 
 def signed(axes: Axes, machine: dict[str, object]) -> None:
