@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -102,11 +103,46 @@ def test_another_process_sees_what_it_is_given() -> None:
     assert moments == sorted(moments) and len(seen.sights[0].levels) == GRID**2
 
 
-def test_a_film_is_read_as_a_camera_is(tmp_path: Path) -> None:
+@pytest.fixture
+def film(tmp_path: Path) -> str:
     with closing(VideoWriter(tmp_path / "film.mp4", 30, (320, 180))) as write:
         for index, code in enumerate(CODES):
             write(Frame(coded(code), index, 0))
-    assert [timecode.read(picture) for picture, _ in filmed(str(tmp_path / "film.mp4"))] == CODES
+    return str(tmp_path / "film.mp4")
+
+
+def test_a_film_is_read_as_a_camera_is(film: str) -> None:
+    assert [timecode.read(picture) for picture, _ in filmed(film)] == CODES
+
+
+def test_a_virtual_camera_is_fed_at_one_end_and_read_at_the_other(
+    film: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[Frame] = []
+
+    class Camera:
+        def __init__(self, fps: float, size: tuple[int, int], device: str) -> None:
+            # What others see of it is a film.
+            assert (fps, size, device) == (25.0, (320, 180), "/dev/video10")
+            self.device = film
+
+        def __call__(self, frame: Frame) -> None:
+            fed.append(frame)
+
+        def close(self) -> None:
+            fed.clear()
+
+    monkeypatch.setattr("avatar.output.VirtualCamera", Camera)
+    # The reader says nothing before its end: on a busy machine it gets more time.
+    for patience_s in (1.0, 8.0):
+        with closing(FarEnd((320, 180), "/dev/video10", fps=25.0)) as far:
+            far(Frame(noise(), 0, 0))
+            assert len(fed) == 1 and far.told == "the virtual camera /dev/video10"
+            time.sleep(patience_s)
+            seen = far.seen()
+        if len(seen.sights) == len(CODES):
+            break
+    assert [sight.code for sight in seen.sights] == CODES and not fed
 
 
 class BigCamera(FakeCamera):
