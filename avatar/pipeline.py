@@ -179,12 +179,20 @@ class Renderer:
 
     def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
         """Render one frame."""
+        return self.begin(motion, index, captured_ns)()
+
+    def begin(self, motion: Motion, index: int, captured_ns: int) -> Callable[[], Frame]:
+        """Warp now; what comes back generates and composites, in any thread, one frame after the other."""
         with self._measure("warp"):
             warped = self._warp(motion, captured_ns)
-        with self._measure("generate"):
-            portrait = self._generate(warped, motion)
-        with self._measure("composite"):
-            return self._composite(portrait, index, captured_ns)
+
+        def finish() -> Frame:
+            with self._measure("generate"):
+                portrait = self._generate(warped, motion)
+            with self._measure("composite"):
+                return self._composite(portrait, index, captured_ns)
+
+        return finish
 
     def _measure(self, stage: str) -> AbstractContextManager[None]:
         return nullcontext() if self.times is None else self.times.measure(stage)

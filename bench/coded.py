@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from avatar.errors import AvatarError
 from avatar.live import Summary, run_live
-from avatar.live.workers import Renderer, Source, Tracker
+from avatar.live.workers import Finish, Renderer, Source, Tracker, begin_of
 from avatar.records import Face, Frame, Motion, Observation
 from avatar.tools import clock
 from bench import timecode
@@ -56,19 +56,30 @@ class Codes:
 
     def renderer(self, render: Renderer) -> Renderer:
         """A renderer that writes on each frame the code of the camera picture of that index."""
+        return _CodedRenderer(render, self._carried)
 
-        def rendered(motion: Motion, index: int, captured_ns: int) -> Frame:
-            frame = render(motion, index, captured_ns)
-            code = self._by_index.get(index)
-            if code is None:
-                return frame
-            for old in [number for number in self._by_index if number < index]:
-                del self._by_index[old]
-            rgb = frame.rgb.copy()
-            timecode.stamp(rgb, code)
-            return replace(frame, rgb=rgb)
+    def _carried(self, frame: Frame) -> Frame:
+        code = self._by_index.get(frame.index)
+        if code is None:
+            return frame
+        for old in [number for number in self._by_index if number < frame.index]:
+            del self._by_index[old]
+        rgb = frame.rgb.copy()
+        timecode.stamp(rgb, code)
+        return replace(frame, rgb=rgb)
 
-        return rendered
+
+class _CodedRenderer:
+    def __init__(self, render: Renderer, carried: Callable[[Frame], Frame]) -> None:
+        self._begin = begin_of(render)
+        self._carried = carried
+
+    def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
+        return self.begin(motion, index, captured_ns)()
+
+    def begin(self, motion: Motion, index: int, captured_ns: int) -> Finish:
+        finish = self._begin(motion, index, captured_ns)
+        return lambda: self._carried(finish())
 
 
 class _CodedCamera:

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -79,6 +79,60 @@ def test_a_slow_stage_drops_old_frames_and_the_age_stays_small() -> None:
     assert age is not None and age < 1000
     middle = summary.stages_ms["render"]["p50"]
     assert middle is not None and 39 < middle < 100
+
+
+class HalvedRenderer(FakeRenderer):
+    """Takes a while for each half of a frame, and notes in which thread that was."""
+
+    def __init__(self, first_s: float, second_s: float) -> None:
+        super().__init__(takes_s=second_s)
+        self.first_s = first_s
+        self.begun: list[int] = []
+        self.threads: dict[str, set[threading.Thread]] = {"begin": set(), "finish": set()}
+
+    def begin(self, motion: Motion, index: int, captured_ns: int) -> Callable[[], Frame]:
+        self.begun.append(index)
+        self.threads["begin"].add(threading.current_thread())
+        clock.sleep(self.first_s)
+
+        def finish() -> Frame:
+            self.threads["finish"].add(threading.current_thread())
+            return self(motion, index, captured_ns)
+
+        return finish
+
+
+def halved(renderer: HalvedRenderer, count: int, fps: float, *, lockstep: bool) -> FakeOutput:
+    output = FakeOutput()
+    run_live(
+        FakeCamera(frames(count), fps=fps),
+        FakeTracker(),
+        FakeRetarget(),
+        renderer,
+        [output],
+        stop=threading.Event(),
+        fps=30,
+        lockstep=lockstep,
+    )
+    return output
+
+
+def test_the_halves_of_two_frames_are_made_at_once() -> None:
+    renderer = HalvedRenderer(0.03, 0.03)
+    output = halved(renderer, 40, 100_000, lockstep=True)
+    assert output.indices == list(range(40))
+    assert all(len(threads) == 1 for threads in renderer.threads.values())
+    assert renderer.threads["begin"] != renderer.threads["finish"]
+    seconds = (output.moments_ns[-1] - output.moments_ns[0]) / 1e9
+    # One after the other they would take 39 * 60 ms.
+    assert seconds < 39 * 0.05
+
+
+def test_nothing_is_begun_that_will_not_be_finished() -> None:
+    renderer = HalvedRenderer(0.002, 0.04)
+    output = halved(renderer, 100, 100, lockstep=False)
+    assert renderer.begun == output.indices
+    assert len(output.frames) < 60
 
 
 def test_a_slow_output_holds_up_nobody_else() -> None:

@@ -24,7 +24,7 @@ from live_fakes import (
 from avatar.errors import CameraLostError, OutputError
 from avatar.live import Status, loop, run_live, workers
 from avatar.live.record import Record
-from avatar.live.workers import GeneratorWork, Sender
+from avatar.live.workers import MotionWork, Sender
 from avatar.records import U8, Frame, Observation
 from avatar.tools.slot import Slot
 from avatar.tools.stats import StageTimes
@@ -273,9 +273,7 @@ def test_a_constant_rate_output_gets_repeats_and_keeps_its_rate() -> None:
 def test_time_stamps_stay_in_order_when_an_observation_comes_late() -> None:
     retarget = FakeRetarget()
     record = Record(StageTimes())
-    work = GeneratorWork(
-        retarget, FakeRenderer(), Slot(), [], Sender(False), record, fps=30, measure_renderer=True
-    )
+    work = MotionWork(retarget, FakeRenderer(), Slot(), Slot(), Sender(False), record, fps=30)
     camera = FakeCamera(["frame"] * 3)
     first, second = camera(), camera()
     assert first is not None and second is not None

@@ -81,3 +81,17 @@ def test_falsy_items_are_items() -> None:
     slot: Slot[int] = Slot()
     slot.put(0)
     assert slot.get(0) == 0
+
+
+def test_room_is_waited_for_only_so_long_and_a_closed_slot_keeps_nobody() -> None:
+    slot: Slot[int] = Slot()
+    assert slot.wait_for_room(0)
+    slot.put(1)
+    assert not slot.wait_for_room(0.01)
+    taker = threading.Timer(0.05, slot.get)
+    taker.start()
+    assert slot.wait_for_room(5)
+    taker.join()
+    slot.put(2)
+    slot.close()
+    assert slot.wait_for_room()

@@ -1,10 +1,11 @@
 """The threads of a live run, their beginning and their end.
 
-    camera --[Slot]--> tracker --[Slot]----> generator --[Slot]--> one thread per output
-            Frame              Observation   retarget, render  Frame
+    camera --[Slot]--> tracker --[Slot]----> motion --[Slot]--> finish --[Slot]--> one thread per output
+            Frame              Observation   retarget,  Begun   generate,    Frame
+                                             warp               composite
 
 Behind the tracker there are numbers, and three small grey close-ups that an encoder makes numbers of: no
-picture of the camera ever reaches the generator's thread, and no pixel of it an output. Nothing queues: a
+picture of the camera ever reaches the threads behind it, and no pixel of it an output. Nothing queues: a
 slot holds one item and the newest wins.
 """
 
@@ -18,8 +19,10 @@ from avatar.errors import OutputError
 from avatar.live.handover import Cadence, HandOver, Made
 from avatar.live.record import SECOND_NS, Record, Status, Summary
 from avatar.live.workers import (
+    Begun,
     CameraWork,
-    GeneratorWork,
+    FinishWork,
+    MotionWork,
     Renderer,
     Retarget,
     Sender,
@@ -70,7 +73,8 @@ def run_live(
             `dropped`, they are counted among the drops.
         tracker: Finds the driver's face; may be None for a source of observations.
         retarget: Called for every observation, with rising `captured_ns`.
-        renderer: Makes the frame.
+        renderer: Makes the frame. If it has `begin`, with the same parameters, which makes the first half of
+            a frame and returns a function that makes the rest, the halves of two frames are made at once.
         outputs: Each is called in a thread of its own. Optional attributes: `constant_rate` (True: it gets
             `fps` frames a second, repeats included), `main_thread` (True: it is called in the caller's
             thread, as windows need it on some systems; one output at most; if it hangs, so does the run),
@@ -106,6 +110,7 @@ class _Run:
         self._send = Sender(lockstep)
         self._frames: Slot[Frame] = Slot()
         self._observations: Slot[Observation] = Slot()
+        self._begun: Slot[Begun] = Slot()
         self._made: list[Slot[Made]] = [Slot() for _ in outputs]
         self._ending = threading.Event()
         self._over = threading.Event()
@@ -146,18 +151,11 @@ class _Run:
     ) -> None:
         """Make the threads of the stages, last one first, so that they start with their takers ready."""
         send, record, frames, observations = self._send, self._record, self._frames, self._observations
-        generator = GeneratorWork(
-            retarget,
-            renderer,
-            observations,
-            self._made,
-            send,
-            record,
-            fps=self._fps,
-            measure_renderer=measure_renderer,
-        )
-        # With the generator all comes to its end: from then on an output has only so long for its last frame.
-        self._thread("generator", self._job(generator, observations, *self._made, after=self._ending.set))
+        finishing = FinishWork(self._begun, self._made, send, record, measure=measure_renderer)
+        # With this thread all comes to its end: from then on an output has only so long for its last frame.
+        self._thread("finish", self._job(finishing, self._begun, *self._made, after=self._ending.set))
+        moving = MotionWork(retarget, renderer, observations, self._begun, send, record, fps=self._fps)
+        self._thread("motion", self._job(moving, observations, self._begun))
         if tracker is not None:
             tracking = TrackerWork(tracker, frames, observations, send, record)
             self._thread("tracker", self._job(tracking, frames, observations))
@@ -290,6 +288,6 @@ class _Run:
 
     def _close_all(self) -> None:
         self._ending.set()
-        slots: list[Slot[Any]] = [self._frames, self._observations, *self._made]
+        slots: list[Slot[Any]] = [self._frames, self._observations, self._begun, *self._made]
         for slot in slots:
             slot.close()

@@ -1,11 +1,12 @@
-"""What the threads before the outputs do: fetch frames, track the face, make the avatar."""
+"""What the threads before the outputs do: fetch frames, track the face, begin frames and finish them."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from avatar.errors import CameraError, CameraLostError
@@ -20,12 +21,19 @@ Source: TypeAlias = Callable[[], Frame | Observation | None]
 Tracker: TypeAlias = Callable[[Frame], Face | None]
 Retarget: TypeAlias = Callable[[Observation], Motion]
 Renderer: TypeAlias = Callable[[Motion, int, int], Frame]
+Finish: TypeAlias = Callable[[], Frame]
 
 STARVED_S = 0.25
 """After so long without an observation the generator goes on as if no face were seen."""
 REOPEN_S = (0.5, 5.0)
 """First and longest pause between two attempts to open a lost camera."""
 SMALLEST_STEP_NS = 1_000_000
+
+
+def begin_of(renderer: Renderer) -> Callable[[Motion, int, int], Finish]:
+    """What makes the first half of a frame: the renderer's `begin`; without, all is left to the second."""
+    begin: Callable[[Motion, int, int], Finish] | None = getattr(renderer, "begin", None)
+    return begin or partial(partial, renderer)
 
 
 class Sender:
@@ -136,37 +144,50 @@ class TrackerWork:
             self._send(self._observations, observation)
 
 
-class GeneratorWork:
-    """Turns observations into finished frames, and goes on without a face when none come."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A frame that is begun, on its way to the thread that finishes it."""
+
+    finish: Finish
+    new: bool
+    """See `Made`."""
+
+
+class MotionWork:
+    """Turns observations into motions, begins their frames, and goes on without a face when none come.
+
+    The next observation is taken when the frame before is being finished: what came meanwhile is the newest,
+    and nothing is begun for nobody.
+    """
 
     def __init__(
         self,
         retarget: Retarget,
         renderer: Renderer,
         observations: Slot[Observation],
-        made: Sequence[Slot[Made]],
+        begun: Slot[Begun],
         send: Sender,
         record: Record,
         *,
         fps: float,
-        measure_renderer: bool,
     ) -> None:
         self._retarget = retarget
-        self._renderer = renderer
+        self._begin = begin_of(renderer)
         self._observations = observations
-        self._made = made
+        self._begun = begun
         self._send = send
         self._record = record
         self._period_ns = round(SECOND_NS / fps)
-        self._measure_renderer = measure_renderer
         self._index = 0
         self._age_ns = 0
         self._given_ns: int | None = None
 
     def __call__(self) -> None:
-        """Make frames until the slot of observations is finished."""
+        """Begin frames until the slot of observations is finished."""
         due_ns = clock.now_ns() + round(STARVED_S * SECOND_NS)
         while not self._observations.finished:
+            if not self._begun.wait_for_room(0.5):
+                continue
             observation = self._observations.get(max(0.0, (due_ns - clock.now_ns()) / SECOND_NS))
             if observation is not None:
                 self._index = observation.index
@@ -186,15 +207,12 @@ class GeneratorWork:
         self._make(Observation(None, self._index, captured_ns), new=False)
 
     def _make(self, observation: Observation, *, new: bool) -> None:
-        times = self._record.times
-        with times.measure("retarget"):
+        with self._record.times.measure("retarget"):
             motion = self._retarget(self._in_order(observation))
         if new:
             self._record.made(observation, motion)
-        with times.measure("render") if self._measure_renderer else nullcontext():
-            frame = self._renderer(motion, observation.index, observation.captured_ns)
-        for slot in self._made:
-            self._send(slot, Made(frame, new))
+        finish = self._begin(motion, observation.index, observation.captured_ns)
+        self._send(self._begun, Begun(finish, new))
 
     def _in_order(self, observation: Observation) -> Observation:
         """The observation with a time stamp after that of the one before, as filters need it."""
@@ -202,3 +220,33 @@ class GeneratorWork:
             observation = replace(observation, captured_ns=self._given_ns + SMALLEST_STEP_NS)
         self._given_ns = observation.captured_ns
         return observation
+
+
+class FinishWork:
+    """Finishes frames and sends them to all outputs."""
+
+    def __init__(
+        self,
+        begun: Slot[Begun],
+        made: Sequence[Slot[Made]],
+        send: Sender,
+        record: Record,
+        *,
+        measure: bool,
+    ) -> None:
+        self._begun = begun
+        self._made = made
+        self._send = send
+        self._record = record
+        self._measure = measure
+
+    def __call__(self) -> None:
+        """Finish frames until the slot of those that are begun is finished."""
+        while not self._begun.finished:
+            begun = self._begun.get(0.5)
+            if begun is None:
+                continue
+            with self._record.times.measure("render") if self._measure else nullcontext():
+                frame = begun.finish()
+            for slot in self._made:
+                self._send(slot, Made(frame, begun.new))

@@ -66,6 +66,14 @@ class Slot(Generic[T]):
             self._changed.notify_all()
             return item
 
+    def wait_for_room(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds (None: for ever) until nothing lies in the slot, or it is closed.
+
+        False when something still lies there.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closed or not self._full, timeout)
+
     def close(self) -> None:
         """Take nothing more in and wake everybody who waits. Closing twice is no error."""
         with self._changed:
