@@ -89,12 +89,3 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     return folder
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Engines and MediaPipe itself last: after all tests of both, training crashed in the same process.
-
-    Why is not known (OpenVINO 2026.4.1, MediaPipe 1.2.3, torch 2.13.0; one of the two alone does nothing).
-    """
-    last = {"test_track_parity.py": 1, "test_runtime.py": 2}
-    items.sort(key=lambda item: last.get(item.path.name, 0))

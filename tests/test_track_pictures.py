@@ -1,11 +1,10 @@
-"""Faces and people in still pictures, and what is said when MediaPipe cannot start."""
+"""Faces and people in still pictures."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,10 +13,8 @@ import pytest
 from avatar.errors import ModelError
 from avatar.records import U8
 from avatar.track import FaceFinder, PersonSegmenter
-from avatar.track import mediapipe_landmarker as module
 from avatar.track.boxes import Place, Window
 from avatar.track.finder import _tiles
-from avatar.track.landmarker import Kind
 from avatar.track.quiet import quiet_stderr
 
 
@@ -153,27 +150,14 @@ def test_masks_have_the_size_of_any_picture(segmenter: PersonSegmenter, shape: t
     assert segmenter(np.zeros((*shape, 3), np.uint8)).shape == shape
 
 
-def test_a_missing_system_library_is_named_with_its_packages(
-    face_landmarker_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_options: Any) -> None:
-        raise OSError("libGLESv2.so.2: cannot open shared object file")
-
-    monkeypatch.setattr(module.load_vision().FaceLandmarker, "create_from_options", fail)
-    monkeypatch.setattr(module, "missing_libraries", lambda: ["libGLESv2.so.2"])
-    with pytest.raises(ModelError, match=r"libGLESv2\.so\.2.*apt-get install libgles2$"):
-        FaceFinder("mediapipe")
-
-
-@pytest.mark.parametrize("kind", ["litert", "mediapipe"])
 def test_a_broken_model_file_is_one_clear_line(
-    kind: Kind, face_landmarker_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    face_landmarker_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "broken.task"
     broken.write_bytes(b"not a model")
     monkeypatch.setattr("avatar.weights.resolve", lambda name: broken)
     with pytest.raises(ModelError, match="cannot start the face landmarker") as error:
-        FaceFinder(kind)
+        FaceFinder()
     assert "\n" not in str(error.value)
 
 

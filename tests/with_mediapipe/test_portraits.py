@@ -21,7 +21,7 @@ from avatar.track.mediapipe_landmarker import base_options, load_vision, to_imag
 from avatar.track.quiet import quiet_stderr
 from avatar.weights import resolve
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 PICTURES = [
     path.relative_to(DATA).as_posix()
     for folder in ("portraits", "photos")

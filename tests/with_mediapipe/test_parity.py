@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from avatar.errors import ModelError
 from avatar.records import F32, U8, Face, Frame
-from avatar.track import FaceTracker, PersonSegmenter
+from avatar.track import FaceFinder, FaceTracker, PersonSegmenter, mediapipe_landmarker
 from avatar.track.boxes import Place
 from avatar.track.landmarker import open_landmarker
 from avatar.track.litert_landmarker import LiteRTLandmarker
@@ -177,3 +178,26 @@ def test_the_mask_of_the_person(
             mask = task.segment(to_image(picture)).confidence_masks[0].numpy_view()
             np.testing.assert_allclose(segment(picture), mask.reshape(picture.shape[:2]), atol=0.08)
             assert np.abs(segment(picture) - mask.reshape(picture.shape[:2])).mean() < 2e-4
+
+
+def test_a_missing_system_library_is_named_with_its_packages(
+    face_landmarker_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_options: Any) -> None:
+        raise OSError("libGLESv2.so.2: cannot open shared object file")
+
+    monkeypatch.setattr(load_vision().FaceLandmarker, "create_from_options", fail)
+    monkeypatch.setattr(mediapipe_landmarker, "missing_libraries", lambda: ["libGLESv2.so.2"])
+    with pytest.raises(ModelError, match=r"libGLESv2\.so\.2.*apt-get install libgles2$"):
+        FaceFinder("mediapipe")
+
+
+def test_a_broken_model_file_is_one_clear_line(
+    face_landmarker_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.task"
+    broken.write_bytes(b"not a model")
+    monkeypatch.setattr("avatar.weights.resolve", lambda name: broken)
+    with pytest.raises(ModelError, match="cannot start the face landmarker") as error:
+        FaceFinder("mediapipe")
+    assert "\n" not in str(error.value)
