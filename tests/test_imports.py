@@ -18,7 +18,9 @@ ROOT = Path(avatar.__file__).parent
 
 STAGES = ("capture", "track", "retarget", "identity", "warp", "generate", "composite", "output")
 SHARED = {"records", "errors", "tools", "weights"}
-HEAVY = tuple("ai_edge_litert av cv2 mediapipe numpy onnx openvino PIL pyvirtualcam skimage torch".split())
+HEAVY = tuple(
+    "ai_edge_litert aiohttp av cv2 mediapipe numpy onnx openvino PIL pyvirtualcam skimage torch".split()
+)
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
