@@ -49,6 +49,18 @@ JAW_WIDE = 0.9
 """Gap of the lips of a mouth wide open, face frame units."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How the driver's motion is taken; may be changed while he drives."""
+
+    strength: float = 1.0
+    """How much of his motion the portrait makes: 0 none, 1 all; lids and lips meet with each."""
+    smoothing: float = 1.0
+    """1 for a webcam; 0 not at all; more is calmer and later."""
+    reach: float = 1.0
+    """How far the head may turn and move, as a part of the usual limits; above 0."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reference:
     """What of the driver answers to what of the portrait."""
@@ -112,10 +124,14 @@ class Retargeter:
         identity: whose face is to move.
         mode: "relative" takes the driver's motion away from his own rest, and the portrait keeps its pose;
             "absolute" takes his head's direction and place in the picture as they are.
-        smoothing: 1 for a webcam; 0 not at all; more is calmer and later.
+        smoothing: as of `Tuning`.
+
+    Attributes:
+        tuning: how the motion is taken; may be set from any thread and counts from the next face on.
     """
 
     def __init__(self, identity: Identity, *, mode: MotionMode = "relative", smoothing: float = 1.0) -> None:
+        self.tuning = Tuning(smoothing=smoothing)
         self._mode: MotionMode = mode
         model = face_model()
         self._pose = fit_similarity(model.mean, identity.front.landmarks, model.rigid)
@@ -123,6 +139,7 @@ class Retargeter:
         self._neutral = self._pose.undo(identity.neutral)
         self._blendshapes = identity.front.blendshapes
         self._filters = _filters(smoothing)
+        self._smoothing = smoothing
         self._wants_neutral = threading.Event()
         self.reset()
 
@@ -148,6 +165,17 @@ class Retargeter:
     def set_neutral(self) -> None:
         """Take the driver's next face for his resting face; may be called from any thread."""
         self._wants_neutral.set()
+
+    def take_over(self, other: Retargeter) -> None:
+        """Know the driver as `other` does, which moved another portrait of the same mode until now."""
+        self.tuning = other.tuning
+        self._finder, self._fixed, self._anchor = other._finder, other._fixed, other._anchor
+        self._prepared, self._frame_size = other._prepared, other._frame_size
+        self._seen_ns, self._last_ns = other._seen_ns, other._last_ns
+        if other._reference is not None:
+            self._reference = self._make_reference()
+        if other._wants_neutral.is_set():
+            self._wants_neutral.set()
 
     def prepare(self, faces: Sequence[Face | None]) -> None:
         """Learn the driver from a whole clip before its first frame is driven."""
@@ -188,7 +216,9 @@ class Retargeter:
             self._returned_ns, self._left = now, self._state
             for one in self._filters:
                 one.reset()
-        state = self._filtered(self._wanted(taken, close_ups, reference), now)
+        tuning = self.tuning
+        self._retune(tuning.smoothing)
+        state = self._filtered(self._wanted(taken, close_ups, reference, tuning), now)
         self._seen_ns = now
         if self._returned_ns is not None:
             share = (now - self._returned_ns) / RETURN_NS
@@ -241,18 +271,24 @@ class Retargeter:
             rest.shape,
         )
 
-    def _wanted(self, face: Posed, close_ups: U8 | None, reference: _Reference) -> _State:
-        mode = self._mode
+    def _retune(self, smoothing: float) -> None:
+        if smoothing != self._smoothing:
+            self._smoothing = smoothing
+            for one, (cutoff, beta) in zip(self._filters, _cutoffs(smoothing), strict=True):
+                one.retune(cutoff, beta)
+
+    def _wanted(self, face: Posed, close_ups: U8 | None, reference: _Reference, tuning: Tuning) -> _State:
+        mode, strength, reach = self._mode, np.float32(tuning.strength), tuning.reach
         turn = vector_from_rotation(face.pose.rotation @ reference.turn.T)
         away = (face.pose.shift - reference.shift) / reference.scale * self._pose.scale * FOLLOW[mode]
         scale = np.log(face.pose.scale / reference.scale) * FOLLOW[mode]
-        shape = reference.portrait + reference.ratios * (face.shape - reference.driver)
+        shape = reference.portrait + strength * reference.ratios * (face.shape - reference.driver)
         shape, blink = touch(shape, face.shape, reference.rest)
         shape = keep_gaze_inside(shape, self._neutral, blink)
         return _State(
-            soft_limit(turn, TURN_LIMIT[mode]),
-            soft_limit(away, SHIFT_LIMIT[mode]),
-            soft_limit(np.array([scale], np.float32), SCALE_LIMIT[mode]),
+            soft_limit(strength * turn, reach * TURN_LIMIT[mode]),
+            soft_limit(strength * away, reach * SHIFT_LIMIT[mode]),
+            soft_limit(strength * np.array([scale], np.float32), reach * SCALE_LIMIT[mode]),
             (shape - self._neutral).astype(np.float32),
             np.array(blink, np.float32),
             REST.close_ups if close_ups is None else close_ups.astype(np.float32),
@@ -290,17 +326,19 @@ class Retargeter:
 
 
 def _filters(smoothing: float) -> tuple[OneEuro, OneEuro, OneEuro, OneEuro]:
-    """Of turn [rad], shift [crop units], scale and shape [face frame units].
+    """Of turn [rad], shift [crop units], scale and shape [face frame units]."""
+    turn, shift, scale, shape = (OneEuro(cutoff, beta) for cutoff, beta in _cutoffs(smoothing))
+    return turn, shift, scale, shape
+
+
+def _cutoffs(smoothing: float) -> list[tuple[float, float]]:
+    """Cutoff at rest [Hz] and its rise with speed for each of `_filters`.
 
     Tried on 20 s of a talking face (motion lag) and on a still face with 0.35 px of noise in a 640 px picture
     (landmarks shake by 1.2 px a frame in a 512 head without a filter): these give 14 ms and 0.38 px. A shape
     cutoff of 3 Hz gives 10 ms and 0.52 px, calmer ones (0.8, 0.8, 0.5, 1.2 Hz) 19 ms and 0.31 px.
     """
     if smoothing <= 0:
-        return (OneEuro(1e6, 0), OneEuro(1e6, 0), OneEuro(1e6, 0), OneEuro(1e6, 0))
-    return (
-        OneEuro(1.0 / smoothing, 8.0 / smoothing),
-        OneEuro(1.0 / smoothing, 30.0 / smoothing),
-        OneEuro(0.7 / smoothing, 20.0 / smoothing),
-        OneEuro(1.5 / smoothing, 6.0 / smoothing),
-    )
+        return [(1e6, 0.0)] * 4
+    usual = ((1.0, 8.0), (1.0, 30.0), (0.7, 20.0), (1.5, 6.0))
+    return [(cutoff / smoothing, beta / smoothing) for cutoff, beta in usual]

@@ -39,6 +39,10 @@ class OneEuro:
         self._value = (self._value + _share(cutoff, seconds) * (value - self._value)).astype(np.float32)
         return self._value
 
+    def retune(self, min_cutoff: float, beta: float) -> None:
+        """Filter otherwise from the next value on; what was filtered so far goes on without a jump."""
+        self._min_cutoff, self._beta = min_cutoff, beta
+
     def reset(self) -> None:
         """Forget; the next value passes unfiltered."""
         self._value = self._speed = None
