@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from avatar.errors import IdentityFileError
 from avatar.identity import file as identity_file
-from avatar.identity.file import NAME_MAX, load_identity, save_identity
+from avatar.identity.file import NAME_MAX, load_identity, name_in, save_identity
 from avatar.records import Crop, Identity
 
 ARRAYS = ("picture", "texture", "alpha", "head", "plate", "landmarks", "neutral", "blendshapes", "pose")
@@ -62,6 +62,13 @@ def test_any_name_comes_back(identity: Identity, tmp_path: Path, name: str) -> N
     save_identity(replace(identity, name=name, crop=Crop(-31, -7, 300)), path)
     loaded = load_identity(path)
     assert (loaded.name, loaded.crop) == (name, Crop(-31, -7, 300))
+
+
+def test_the_name_is_read_alone(stored: Path, identity: Identity) -> None:
+    assert name_in(stored) == identity.name
+    stored.write_bytes(stored.read_bytes()[:100])
+    with pytest.raises(IdentityFileError, match="damaged"):
+        name_in(stored)
 
 
 def test_names_that_are_too_long_or_no_text_are_mended(identity: Identity, tmp_path: Path) -> None:

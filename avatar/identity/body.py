@@ -31,9 +31,9 @@ def on_front_body(view: View, inside: Inside, front: View, front_inside: Inside)
     side = view.texture.shape[0]
     still = standing(view, head_fit(view, front))
     own = _own(view, inside, front, front_inside, still)
-    texture = _mixed(view.texture, _placed(front.texture, still, side), own)
-    alpha = _mixed(view.alpha, _placed(front.alpha, still, side), own)
-    head = _mixed(view.head, _placed(front.head, still, side), own)
+    texture = _mixed(view.texture, placed(front.texture, still, side), own)
+    alpha = _mixed(view.alpha, placed(front.alpha, still, side), own)
+    head = _mixed(view.head, placed(front.head, still, side), own)
     return replace(view, texture=texture, alpha=alpha, head=np.minimum(head, alpha))
 
 
@@ -64,7 +64,7 @@ def _until(at: F32, low: float, high: float, room: float) -> F32:
     return smoothstep((away + max(room, 0)) / abs(room))
 
 
-def _placed(layer: U8, still: F32, side: int) -> U8:
+def placed(layer: U8, still: F32, side: int) -> U8:
     """A layer of the front in the crop of the view, `side` pixels."""
     scale = layer.shape[0] / side
     turn = still[:, :2] * np.float32(scale)

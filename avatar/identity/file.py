@@ -86,6 +86,11 @@ def load_identity(path: str | Path) -> Identity:
     return FORMAT.read(path, _names, _assemble)
 
 
+def name_in(path: str | Path) -> str:
+    """The name in an .avatar file, without reading the rest; errors as of `load_identity`."""
+    return FORMAT.header(path).get("name", "")[:NAME_MAX]
+
+
 def _of(key: str, number: int) -> str:
     """The tensor that holds `key` of a view."""
     return f"{key}.{number}" if number else key

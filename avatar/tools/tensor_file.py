@@ -9,7 +9,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,17 +80,28 @@ class TensorFormat:
         Raises:
             `error`: missing, no file, too large, foreign, of a newer version, damaged, or `parse` said so.
         """
+        with self._opened(path) as (file, header):
+            found = set(file.keys())
+            wanted = set(names(header, found) if callable(names) else names)
+            _check_names(found, wanted)
+            tensors = {name: file.get_tensor(name) for name in sorted(wanted)}
+            return parse(header, tensors)
+
+    def header(self, path: str | Path) -> Header:
+        """The header alone; raises as `read` does."""
+        with self._opened(path) as (_, header):
+            return header
+
+    @contextmanager
+    def _opened(self, path: str | Path) -> Iterator[tuple[Any, Header]]:
+        """The file, open, and its header; what is raised inside is told as what is wrong with the file."""
         path = Path(path)
         try:
             self._check_file(path)
             with safe_open(path, framework="np") as file:
                 header = dict(file.metadata() or {})
                 self._check_header(path, header)
-                found = set(file.keys())
-                wanted = set(names(header, found) if callable(names) else names)
-                _check_names(found, wanted)
-                tensors = {name: file.get_tensor(name) for name in sorted(wanted)}
-            return parse(header, tensors)
+                yield file, header
         except FileNotFoundError:
             raise self.error(f"{path}: there is no such file") from None
         except OSError as error:
