@@ -8,7 +8,7 @@ import cv2  # noqa: F401
 from avatar.capture.camera import Camera
 from avatar.capture.devices import CameraInfo, list_cameras
 from avatar.capture.motion_file import MotionRecording, read_motion, write_motion
-from avatar.capture.pictures import read_picture
+from avatar.capture.pictures import decode_picture, read_picture
 from avatar.capture.recording import Recording
 from avatar.capture.sources import Source, open_source
 from avatar.capture.still import StillImage
@@ -23,6 +23,7 @@ __all__ = [
     "Source",
     "StillImage",
     "VideoFile",
+    "decode_picture",
     "list_cameras",
     "open_source",
     "read_motion",

@@ -18,6 +18,8 @@ PICTURE_SUFFIXES = frozenset(
 )
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 """Not all that Pillow reads: EPS, for one, would start another program."""
+_HEAD = 12
+"""Bytes that tell what a file is."""
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis")
 
 
@@ -31,23 +33,33 @@ def read_picture(path: str | Path) -> U8:
         raise PictureError(f"{path}: addresses are not read, save the picture as a file first")
     path = Path(path)
     _check_file(path)
+    return _decoded(path, str(path))
+
+
+def decode_picture(content: bytes, called: str) -> U8:
+    """The same of the content of a file; `called` names it in errors."""
+    _check_head(content[:_HEAD], called)
+    return _decoded(io.BytesIO(content), called)
+
+
+def _decoded(file: Path | io.BytesIO, called: str) -> U8:
     Image.init()
     formats = [name for name in _FORMATS if name in Image.OPEN]  # some are left out of some builds
     try:
         with warnings.catch_warnings():
             # Pillow's own bomb warning: the check below is stricter. Its other warnings are about metadata.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=formats) as image:
-                _check_size(path, image.size)
+            with Image.open(file, formats=formats) as image:
+                _check_size(called, image.size)
                 image.load()
                 return _to_rgb(image)
     except Image.DecompressionBombError:
-        raise PictureError(f"{path}: the picture is huge, at most 64 megapixels are read") from None
+        raise PictureError(f"{called}: the picture is huge, at most 64 megapixels are read") from None
     except UnidentifiedImageError:
-        raise PictureError(f"{path}: is not a picture this program can read, try JPEG or PNG") from None
+        raise PictureError(f"{called}: is not a picture this program can read, try JPEG or PNG") from None
     except Exception as error:  # what decoders raise over a damaged file has no end
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PictureError(f"{path}: the picture cannot be read: {reason}") from error
+        raise PictureError(f"{called}: the picture cannot be read: {reason}") from error
 
 
 def _check_file(path: Path) -> None:
@@ -59,20 +71,24 @@ def _check_file(path: Path) -> None:
         raise PictureError(f"{path}: is not a file")
     try:
         with path.open("rb") as file:
-            head = file.read(12)
+            head = file.read(_HEAD)
     except OSError as error:
         raise PictureError(f"{path}: cannot be read: {error.strerror or error}") from error
+    _check_head(head, str(path))
+
+
+def _check_head(head: bytes, called: str) -> None:
     if not head:
-        raise PictureError(f"{path}: the file is empty")
+        raise PictureError(f"{called}: the file is empty")
     if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
-        raise PictureError(f"{path}: HEIC pictures are not read, save it as JPEG or PNG first")
+        raise PictureError(f"{called}: HEIC pictures are not read, save it as JPEG or PNG first")
 
 
-def _check_size(path: Path, size: tuple[int, int]) -> None:
+def _check_size(called: str, size: tuple[int, int]) -> None:
     width, height = size
     if width * height > MAX_PIXELS:
         raise PictureError(
-            f"{path}: the picture is huge ({width}x{height}), "
+            f"{called}: the picture is huge ({width}x{height}), "
             f"at most {MAX_PIXELS // 10**6} megapixels are read, scale it down"
         )
 
