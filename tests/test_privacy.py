@@ -72,10 +72,22 @@ def test_a_connection_would_be_seen(tmp_path: Path) -> None:
 
 def test_run_makes_no_connection(tmp_path: Path, astronaut: U8, carphone_path: Path) -> None:
     Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
-    camera = ("--camera", carphone_path, "--output", "null", "--seconds", 2)
+    camera = ("--camera", carphone_path, "--output", "null", "--seconds", 2, "--no-page")
     calls, told = trace(tmp_path, *avatar("run", tmp_path / "astronaut.png", *camera, "--json"))
     assert connections(calls) == []
     assert "no face was seen" not in told
+
+
+def test_the_control_page_listens_to_this_machine_alone(tmp_path: Path, astronaut: U8) -> None:
+    Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
+    camera = ("--camera", tmp_path / "astronaut.png", "--output", "null", "--seconds", 1)
+    calls, told = trace(tmp_path, *avatar("run", tmp_path / "astronaut.png", *camera))
+    assert "Control page: http://127.0.0.1:" in told
+    made = connections(calls)
+    addresses = {found for line in made for found in re.findall(r'inet_addr\("([^"]+)"\)', line)}
+    assert addresses == {"127.0.0.1"}
+    assert [line for line in made if " connect(" in line or "sendto(" in line or "AF_NETLINK" in line] == []
+    assert any(" listen(" in line for line in calls.splitlines())
 
 
 def test_compile_makes_no_connection(tmp_path: Path) -> None:

@@ -7,19 +7,18 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from avatar.capture import Source as CaptureSource
-    from avatar.live import Summary
+    from avatar.control import Preview, Recorder
+    from avatar.live import Status, Summary
     from avatar.live.loop import Output as LiveOutput
-    from avatar.live.loop import Source
+    from avatar.live.loop import Renderer, Retarget, Source, Tracker
     from avatar.output import Output as CliOutput
-    from avatar.pipeline import Renderer
-    from avatar.retarget import Retargeter
     from avatar.tools.stats import StageTimes
     from avatar.track import FaceTracker
     from avatar.track.landmarker import Kind
@@ -47,10 +46,10 @@ class Outputs:
     """
 
     def __init__(self) -> None:
-        self.all: list[CliOutput] = []
+        self.all: list[CliOutput | Recorder | Preview] = []
         self.left_behind: list[LiveOutput] = []
 
-    def add(self, output: CliOutput) -> None:
+    def add(self, output: CliOutput | Recorder | Preview) -> None:
         """Take `output` in, to be closed by `close`."""
         self.all.append(output)
 
@@ -64,8 +63,8 @@ class Outputs:
 
 def go(
     source: Source,
-    tracker: FaceTracker | None,
-    retarget: Retargeter,
+    tracker: Tracker | None,
+    retarget: Retarget,
     renderer: Renderer,
     outputs: Outputs,
     *,
@@ -73,6 +72,7 @@ def go(
     stop: threading.Event,
     fps: float,
     seconds: float | None,
+    noted: Callable[[Status], None] = lambda status: None,
 ) -> Summary:
     """Run until the source ends, `seconds` are over, or Ctrl-C is pressed; then `stop` is set.
 
@@ -86,8 +86,13 @@ def go(
         stop: ends the run when somebody sets it.
         fps: rate of the outputs.
         seconds: longest duration, or None.
+        noted: told about twice a second how it goes.
     """
     from avatar.live import StatusLine, run_live
+
+    def tell_status(now: Status) -> None:
+        status(now)
+        noted(now)
 
     with contextlib.closing(StatusLine()) as status, _signals_set(stop):
         return run_live(
@@ -99,7 +104,7 @@ def go(
             stop=stop,
             fps=fps,
             seconds=seconds,
-            on_status=status,
+            on_status=tell_status,
             times=times,
             left_behind=outputs.left_behind,
         )

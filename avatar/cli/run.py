@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar.cli import arguments as shared
-from avatar.cli import live, portrait
+from avatar.cli import live, paged, portrait
 from avatar.cli.keys import Keys
 from avatar.errors import OutputError
 
@@ -65,9 +65,10 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--mirror",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="show the window like a mirror; what others see is never mirrored (default: yes)",
+        help="show the window like a mirror; what others see is never mirrored (default: yes, unless the "
+        "control page said no)",
     )
+    paged.add_page(parser)
     parser.add_argument("--seconds", type=shared.seconds, metavar="N", help="stop after so long")
     shared.add_json(parser)
 
@@ -80,23 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     from avatar.capture import open_source
     from avatar.output import Window, open_output
-    from avatar.pipeline import Renderer
-    from avatar.retarget import Retargeter
     from avatar.tools.stats import StageTimes
 
     stop, times = threading.Event(), StageTimes()
     ended = threading.Event()
-    retarget = Retargeter(identity, mode=arguments.motion)
-    renderer = Renderer(
-        identity,
-        head_size=arguments.head,
-        size=arguments.size,
-        mode=arguments.fit,
-        generator=arguments.generator,
-        weights=arguments.weights,
-        wanted=shared.wanted_runtime(arguments),
-        times=times,
-    )
+
+    def end() -> None:
+        ended.set()
+        stop.set()
+
+    play = paged.Play(arguments, identity, motion=arguments.motion, times=times, portrait=arguments.portrait)
+    stage = play.stage
     with contextlib.ExitStack() as open_things:
         source = open_source(
             arguments.camera, backend=arguments.backend, size=arguments.camera_size, fps=arguments.fps
@@ -104,30 +99,28 @@ def run(arguments: argparse.Namespace) -> int:
         open_things.callback(source.close)
         tracker = live.open_tracker(source, arguments.tracker, open_things)
         fps = arguments.fps or source.fps or DEFAULT_FPS
+        driving, watched = play.drive(source, tracker, open_things, fps=fps, end=end)
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         for place in places:
-            output = open_output(place, fps=fps, size=arguments.size, mirror=arguments.mirror)
+            output = open_output(place, fps=fps, size=arguments.size)
             if isinstance(output, Window):
-                output.on_key = lambda key: retarget.set_neutral() if key == "n" else None
+                output.on_key = lambda key: stage.set_neutral() if key == "n" else None
             outputs.add(output)
-
-        def end() -> None:
-            ended.set()
-            stop.set()
-
-        keys = open_things.enter_context(Keys({"n": retarget.set_neutral, "q": end}))
+        play.show(outputs, places, open_things)
+        keys = open_things.enter_context(Keys({"n": stage.set_neutral, "q": end}))
         if keys.active:
             print("n + Enter: take your present face as the calm one. q + Enter: end.", file=sys.stderr)
         summary = live.go(
-            source,
-            tracker,
-            retarget,
-            renderer,
+            driving,
+            watched,
+            stage.retarget,
+            stage,
             outputs,
             times=times,
             stop=stop,
             fps=fps,
             seconds=arguments.seconds,
+            noted=play.control.noted,
         )
     live.tell(summary, as_json=arguments.json)
     return shared.INTERRUPTED if stop.is_set() and not ended.is_set() else 0

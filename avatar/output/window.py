@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import cv2
+import numpy as np
 
 from avatar.errors import OutputError
 from avatar.output.display import missing_display, windows_would_hang
-from avatar.records import Frame
+from avatar.records import U8, Frame
 
 _ESC = 27
 _INSTEAD = "take --output FILE.mp4 or --output virtualcam instead"
@@ -26,6 +27,8 @@ class Window:
 
     Attributes:
         closed: True once the user has closed the window or pressed ESC or q.
+        mirror: as above; may be changed at any time.
+        as_in_mirror: how a frame (H, W, 3) is mirrored, where it is more than turned about.
 
     Raises:
         OutputError: there is no display.
@@ -46,6 +49,7 @@ class Window:
         self.closed = False
         self.mirror = mirror
         self.on_key = on_key
+        self.as_in_mirror: Callable[[U8], U8] = _turned
         self.frames = 0
         """Frames shown so far."""
         self._title = title
@@ -59,9 +63,7 @@ class Window:
         """
         if self.closed:
             return
-        picture = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
-        if self.mirror:
-            picture = cv2.flip(picture, 1)
+        picture = cv2.cvtColor(self.as_in_mirror(frame.rgb) if self.mirror else frame.rgb, cv2.COLOR_RGB2BGR)
         try:
             self._show(picture)
         except cv2.error as error:
@@ -97,3 +99,7 @@ class Window:
             self.closed = True
         elif key >= 0 and self.on_key is not None:
             self.on_key(chr(key & 0xFF))
+
+
+def _turned(rgb: U8) -> U8:
+    return np.asarray(cv2.flip(rgb, 1), np.uint8)

@@ -1,0 +1,177 @@
+"""What the page may ask for and change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+from aiohttp.typedefs import Handler, Middleware
+
+from avatar.control import Control
+from avatar.control.gallery import Entry, jpeg
+from avatar.errors import AvatarError, SeveralFacesError
+from avatar.page.socket import MESSAGE_MAX, Line
+from avatar.page.uploads import read_form, read_json
+
+SNAPSHOT_QUALITY = 95
+
+
+class Api:
+    """The routes under `/api`, for one control. Answers are JSON; errors are told as `{"error": text}`."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._lines: set[web.WebSocketResponse] = set()
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Add them all."""
+        router.add_get("/api/socket", self._socket)
+        router.add_get("/api/avatars/{id}/picture", self._thumbnail)
+        router.add_get("/api/snapshot", self._snapshot)
+        for method, path, answer in (
+            ("GET", "/api/cameras", self._cameras),
+            ("POST", "/api/settings", self._settings),
+            ("POST", "/api/pause", self._pause),
+            ("POST", "/api/neutral", self._neutral),
+            ("POST", "/api/record", self._record),
+            ("POST", "/api/avatars", self._enroll),
+            ("POST", "/api/keep", self._keep),
+            ("POST", "/api/avatars/{id}/play", self._play),
+            ("PATCH", "/api/avatars/{id}", self._rename),
+            ("DELETE", "/api/avatars/{id}", self._delete),
+            ("POST", "/api/background", self._background),
+            ("POST", "/api/room", self._room),
+            ("POST", "/api/camera", self._camera),
+            ("POST", "/api/end", self._end),
+        ):
+            router.add_route(method, path, _as_json(answer))
+
+    @property
+    def told(self) -> Middleware:
+        """Middleware that tells errors meant for the user."""
+
+        @web.middleware
+        async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except SeveralFacesError as error:
+                return web.json_response({"error": str(error), "faces": len(error.boxes)}, status=422)
+            except AvatarError as error:
+                return web.json_response({"error": str(error)}, status=422)
+            except ValueError as error:
+                return web.json_response({"error": str(error)}, status=400)
+            except web.HTTPException as error:
+                if error.status < 400 or not request.path.startswith("/api/"):
+                    raise
+                return web.json_response({"error": error.text}, status=error.status)
+
+        return told
+
+    async def hang_up(self, _: web.Application) -> None:
+        """End the connections of all pages, which tells them that the run has ended."""
+        for line in tuple(self._lines):
+            await line.close(code=WSCloseCode.GOING_AWAY)
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(heartbeat=20, max_msg_size=MESSAGE_MAX, compress=False)
+        await socket.prepare(request)
+        self._lines.add(socket)
+        try:
+            await Line(self._control, socket).serve()
+        finally:
+            self._lines.discard(socket)
+        return socket
+
+    async def _thumbnail(self, request: web.Request) -> web.Response:
+        content = await asyncio.to_thread(self._control.thumbnail, request.match_info["id"])
+        return web.Response(body=content, content_type="image/jpeg")
+
+    async def _snapshot(self, _: web.Request) -> web.Response:
+        picture = self._control.camera_picture()
+        content = await asyncio.to_thread(jpeg, picture, SNAPSHOT_QUALITY)
+        return web.Response(body=content, content_type="image/jpeg")
+
+    async def _cameras(self, _: web.Request) -> Any:
+        cameras = await asyncio.to_thread(self._control.cameras)
+        return [{"index": index, "name": name} for index, name in cameras]
+
+    async def _settings(self, request: web.Request) -> Any:
+        changes = await read_json(request)
+        await asyncio.to_thread(self._control.change, changes)
+
+    async def _pause(self, request: web.Request) -> Any:
+        self._control.pause(_flag(await read_json(request), "paused"))
+
+    async def _neutral(self, _: web.Request) -> Any:
+        self._control.set_neutral()
+
+    async def _record(self, request: web.Request) -> Any:
+        recording = _flag(await read_json(request), "recording")
+        path = await asyncio.to_thread(self._control.record, recording)
+        return {"video": str(path) if path else None}
+
+    async def _enroll(self, request: web.Request) -> Any:
+        form = await read_form(request)
+        name = " ".join(form.fields.get("name", "").split()) or _stem(form.files[0][0] if form.files else "")
+        face = form.fields.get("face")
+        number = int(face) if face else None
+        return await _kept(self._control.enroll(form.files, name=name, face=number))
+
+    async def _keep(self, _: web.Request) -> Any:
+        return await _kept(self._control.keep())
+
+    async def _play(self, request: web.Request) -> Any:
+        await asyncio.wrap_future(self._control.play(request.match_info["id"]))
+
+    async def _rename(self, request: web.Request) -> Any:
+        name = str((await read_json(request)).get("name", ""))
+        return await _kept(self._control.rename(request.match_info["id"], name))
+
+    async def _delete(self, request: web.Request) -> Any:
+        await asyncio.wrap_future(self._control.delete(request.match_info["id"]))
+
+    async def _background(self, request: web.Request) -> Any:
+        form = await read_form(request)
+        if len(form.files) != 1:
+            raise ValueError("the background is one picture")
+        called, content = form.files[0]
+        await asyncio.wrap_future(self._control.set_picture(content, called))
+
+    async def _room(self, _: web.Request) -> Any:
+        await asyncio.wrap_future(self._control.take_room())
+
+    async def _camera(self, request: web.Request) -> Any:
+        camera = (await read_json(request)).get("camera")
+        if not isinstance(camera, int) or isinstance(camera, bool) or not 0 <= camera < 1000:
+            raise ValueError("camera is the number of one")
+        await asyncio.wrap_future(self._control.drive_with(camera))
+
+    async def _end(self, _: web.Request) -> Any:
+        self._control.end()
+
+
+def _as_json(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.json_response(await answer(request))
+
+    return handler
+
+
+async def _kept(future: Future[Entry]) -> Any:
+    entry = await asyncio.wrap_future(future)
+    return asdict(entry)
+
+
+def _flag(sent: dict[str, Any], name: str) -> bool:
+    value = sent.get(name)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is true or false")
+    return value
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name or "avatar"

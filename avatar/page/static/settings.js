@@ -1,0 +1,133 @@
+// Sliders, switches, background, camera: what the user sets.
+
+import { ask, at, attempt, countDown, make, openDialog, tell } from "./dom.js";
+import { strings } from "./strings.js";
+
+const SLIDERS = ["strength", "smoothing", "reach"];
+const SEND_EVERY_MS = 120;
+const ROOM_SECONDS = 10;
+
+let backgrounds = [];
+let waiting = null;
+let changes = {};
+
+/** Wire up the controls. `lookAtCamera` says whether the camera's picture is wanted. */
+export function prepareSettings(lookAtCamera) {
+  for (const name of SLIDERS) {
+    at(name).oninput = () => {
+      showSlider(name);
+      change({ [name]: Number(at(name).value) });
+    };
+  }
+  at("usual").onclick = () => change({ strength: 1, smoothing: 1, reach: 1 });
+  for (const name of ["badge", "mirror"]) at(name).onchange = () => change({ [name]: at(name).checked });
+  at("colour").oninput = () => change({ colour: at("colour").value });
+  at("backgrounds").onchange = ({ target }) => choose(target.value, lookAtCamera);
+  at("background-file").onchange = ({ target }) => {
+    if (target.files.length) sendPicture(target.files[0]);
+    target.value = "";
+  };
+  at("room-again").onclick = () => takeRoom(lookAtCamera);
+  at("camera-choice").onchange = ({ target }) => {
+    if (target.value !== "") attempt(() => ask("POST", "api/camera", { camera: Number(target.value) }));
+  };
+}
+
+/** Show what the program says is set. */
+export function showSettings(state) {
+  const set = state.settings;
+  backgrounds = state.backgrounds;
+  for (const name of SLIDERS) {
+    [at(name).min, at(name).max] = state.ranges[name];
+    if (!(name in changes)) at(name).value = set[name];
+    showSlider(name);
+  }
+  at("badge").checked = set.badge;
+  at("mirror").checked = set.mirror;
+  if (!("colour" in changes)) at("colour").value = set.colour;
+  const chosen = at("backgrounds").querySelector(`[value="${set.background}"]`);
+  if (chosen) chosen.checked = true;
+  at("colour-row").hidden = set.background !== "colour";
+  at("picture-row").hidden = set.background !== "picture";
+  at("room-row").hidden = set.background !== "room";
+  at("backgrounds").querySelector('[value="room"]').disabled = !state.camera && !backgrounds.includes("room");
+  at("room-again").disabled = !state.camera;
+  showDevices(state);
+}
+
+/** Ask which cameras there are. */
+export async function askForCameras() {
+  const cameras = await ask("GET", "api/cameras").catch(() => []);
+  const choice = at("camera-choice");
+  choice.replaceChildren(
+    make("option", { value: "" }, choice.dataset.driving ?? ""),
+    ...cameras.map(({ index, name }) => make("option", { value: index }, name)),
+  );
+  choice.disabled = !cameras.length;
+}
+
+/** Change settings; what comes in quick succession is sent together. */
+export function change(added) {
+  Object.assign(changes, added);
+  waiting ??= setTimeout(async () => {
+    const sent = changes;
+    await attempt(() => ask("POST", "api/settings", sent));
+    changes = Object.fromEntries(Object.entries(changes).filter(([name, value]) => sent[name] !== value));
+    waiting = null;
+    if (Object.keys(changes).length) change({});
+  }, SEND_EVERY_MS);
+}
+
+function showSlider(name) {
+  const value = strings.percent(at(name).value);
+  at(`${name}-value`).textContent = value;
+  at(name).setAttribute("aria-valuetext", value);
+}
+
+function showDevices(state) {
+  const names = state.outputs.map((output) => strings.outputNames[output] ?? output);
+  at("outputs").textContent = names.length ? names.join(", ") : strings.nowhereElse;
+  const choice = at("camera-choice");
+  if (choice.dataset.driving === state.driving) return;
+  choice.dataset.driving = state.driving;
+  askForCameras();
+}
+
+function choose(background, lookAtCamera) {
+  if (backgrounds.includes(background)) return change({ background });
+  if (background === "picture") {
+    at("picture-row").hidden = false;
+    at("background-file").click();
+  } else takeRoom(lookAtCamera);
+}
+
+function sendPicture(file) {
+  const form = new FormData();
+  form.append("picture", file, file.name);
+  attempt(() => ask("POST", "api/background", form));
+}
+
+function takeRoom(lookAtCamera) {
+  const dialog = at("room-dialog");
+  const [go, error] = [at("room-go"), at("room-error")];
+  error.textContent = "";
+  go.disabled = false;
+  lookAtCamera(true);
+  openDialog(dialog, () => {
+    lookAtCamera(false);
+    go.disabled = false;
+  });
+  go.onclick = async () => {
+    error.textContent = "";
+    go.disabled = true;
+    if (!(await countDown(at("room-count"), ROOM_SECONDS, () => dialog.open))) return;
+    try {
+      await ask("POST", "api/room");
+      dialog.close();
+      tell(strings.roomDone);
+    } catch (refused) {
+      error.textContent = refused.message;
+    }
+    go.disabled = false;
+  };
+}
