@@ -114,7 +114,7 @@ class Control:
     def leave(self, listener: Listener) -> None:
         """Call it no more."""
         with self._lock:
-            self._listeners = tuple(one for one in self._listeners if one is not listener)
+            self._listeners = tuple(one for one in self._listeners if one != listener)
 
     def state(self) -> dict[str, Any]:
         """All that the page shows, as plain values."""

@@ -67,7 +67,7 @@ class Feed(Generic[T]):
 
     def leave(self, wake: Wake) -> None:
         """Look no more; no error without `watch`."""
-        self._wakes = tuple(one for one in self._wakes if one is not wake)
+        self._wakes = tuple(one for one in self._wakes if one != wake)
 
     def packed(self) -> Packed | None:
         """The newest item as bytes; None before the first one. From any thread."""

@@ -12,7 +12,7 @@ BADGE = "AI GENERATED"
 PAUSED = "Be right back"
 
 _HEIGHT = 0.052
-"""Of the badge, as a part of the canvas' height;"""
+"""Of the badge, as a part of the canvas' smaller side;"""
 _HEIGHT_MIN = 18
 """[px], and not less than can be read."""
 _MARGIN = 0.028
@@ -33,9 +33,9 @@ class Badge:
     """
 
     def __init__(self, size: tuple[int, int], text: str = BADGE) -> None:
-        width, height = size
-        pill = _pill(text, max(_HEIGHT_MIN, round(_HEIGHT * height)), width)
-        margin = round(_MARGIN * height)
+        width = size[0]
+        pill = _pill(text, max(_HEIGHT_MIN, round(_HEIGHT * min(size))), width)
+        margin = round(_MARGIN * min(size))
         across, down = pill.shape[1], pill.shape[0]
         self.rows = slice(margin, margin + down)
         """Of the frame that it covers, and"""

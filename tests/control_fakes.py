@@ -1,0 +1,107 @@
+"""A controlled run with small stages, for the tests of the control and of its page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from made_people import made_face
+
+from avatar.control import (
+    Backdrops,
+    Cast,
+    Control,
+    DriverView,
+    Gallery,
+    Parts,
+    Preview,
+    Recorder,
+    SettingsFile,
+    Stage,
+    SwitchedSource,
+)
+from avatar.live import Status
+from avatar.records import U8, Frame, Identity, Motion, Observation
+from avatar.retarget import Retargeter
+
+SIZE = (320, 180)
+
+
+class PlainRenderer:
+    """Paints the whole frame in one colour."""
+
+    def __init__(self, colour: Sequence[int] = (90, 60, 30), size: tuple[int, int] = SIZE) -> None:
+        self.size, self.colour = size, colour
+
+    def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
+        return Frame(np.full((self.size[1], self.size[0], 3), self.colour, np.uint8), index, captured_ns)
+
+
+class Numbers:
+    """A source that counts."""
+
+    def __init__(self, length: int | None = None) -> None:
+        self.closed = False
+        self.dropped = 3
+        self._length, self._index = length, -1
+
+    def __call__(self) -> Observation | None:
+        self._index += 1
+        if self.closed or self._index == self._length:
+            return None
+        return Observation(made_face(), self._index, self._index * 33_000_000)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Rig:
+    """All parts of a controlled run, and a control over them."""
+
+    def __init__(self, folder: Path, identity: Identity) -> None:
+        self.folder, self.identity = folder, identity
+        self.made: list[Identity] = []
+        self.ended = threading.Event()
+        self.stage = Stage(self.make(self.identity))
+        self.source = SwitchedSource(Numbers())
+        self.view = DriverView()
+        self.gallery = Gallery(folder / "avatars", self.identity)
+        self.recorder = Recorder(folder / "recordings", 30.0, SIZE)
+        self.parts = Parts(
+            stage=self.stage,
+            source=self.source,
+            view=self.view,
+            preview=Preview(self.stage),
+            recorder=self.recorder,
+            gallery=self.gallery,
+            backdrops=Backdrops(folder, SIZE, "extend"),
+            saved=SettingsFile(folder / "settings.json"),
+            make=self.make,
+            end=self.ended.set,
+            driving="a made driver",
+            outputs=["null"],
+        )
+        self.control = Control(self.parts, self.identity)
+
+    def make(self, identity: Identity) -> Cast:
+        self.made.append(identity)
+        return Cast(Retargeter(identity), PlainRenderer(identity.plate[0, 0].tolist()))
+
+    def frame(self, index: int = 0) -> U8:
+        """What an output gets now."""
+        motion = self.stage.retarget(Observation(made_face(), index, index * 33_000_000))
+        frame = self.stage(motion, index, index * 33_000_000)
+        self.parts.preview(frame)
+        self.recorder(frame)
+        return frame.rgb
+
+
+def status(**changes: Any) -> Status:
+    usual = Status(
+        seconds=3.0, fps=29.9, age_ms=31.0, face=True, camera=True, dropped=2, slowest=("generate", 19.0)
+    )
+    return replace(usual, **changes)
