@@ -48,6 +48,7 @@ class Line:
         )
         self._loop = asyncio.get_running_loop()
         self._woken = asyncio.Event()
+        self._woken.set()
         self._due = {"state", "status"}
         self._sent = dict.fromkeys(KINDS, -1)
         """Number of the picture that was sent last,"""
@@ -95,6 +96,8 @@ class Line:
         """Do what the page said; False if it makes no sense."""
         try:
             said = json.loads(text)
+            if not isinstance(said, dict):
+                return False
             if "watch" in said:
                 self._watch({str(kind) for kind in said["watch"]})
             if "seen" in said:

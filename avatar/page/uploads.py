@@ -61,11 +61,11 @@ async def read_json(request: web.Request) -> dict[str, Any]:
         HTTPBadRequest: it is none.
         HTTPRequestEntityTooLarge: it is huge.
     """
-    if (request.content_length or 0) > JSON_MAX:
-        raise _too_large("that is more than can be set")
-    content = await request.content.read(JSON_MAX + 1)
-    if len(content) > JSON_MAX:
-        raise _too_large("that is more than can be set")
+    content = bytearray()
+    async for piece in request.content.iter_chunked(JSON_MAX):
+        content += piece
+        if len(content) > JSON_MAX:
+            raise _too_large("that is more than can be set")
     try:
         sent = json.loads(content or b"{}")
     except (ValueError, RecursionError) as error:
