@@ -1,7 +1,9 @@
-# make demo                 set everything up and make a portrait talk: writes a video, needs no camera
+# make demo                 set everything up and make a portrait talk, on a page in your browser; needs no camera.
+#                           Where there is no browser it writes out/demo.mp4
 # make demo CAMERA=0        the same with your webcam
 # make demo SECONDS=8       stop after 8 seconds
 # make test                 set everything up and run all checks
+# make test-page            try the control page in Chromium, which has to be there
 # make test-tensorrt        build engines for NVIDIA cards, which needs none, in an environment of its own
 #
 # Needs Python 3.11, 3.12 or 3.13. On Linux the public package index carries PyTorch built for NVIDIA cards,
@@ -18,7 +20,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 bin := $(VENV)/bin
 PIP_FAILED = { echo "make: pip could not install the packages; the reason stands above." >&2; exit 1; }
 
-.PHONY: help demo test test-tensorrt setup dev clean
+.PHONY: help demo test test-page test-tensorrt setup dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -31,6 +33,11 @@ demo: setup
 test: dev
 	@$(bin)/avatar fetch-models
 	@PYTHON=$(bin)/python scripts/check
+
+# Chromium or Chrome of the system, or Playwright's own (playwright install chromium); without one, all is skipped.
+test-page: dev $(VENV)/.installed-page
+	@$(bin)/avatar fetch-models
+	@$(bin)/python -m pytest tests/page
 
 test-tensorrt: $(TENSORRT)/.installed-rtx
 	@$(TENSORRT)/bin/python -m pytest tests/tensorrt
@@ -54,6 +61,10 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
 	$(bin)/python -m pip install --editable '.[dev]' || $(PIP_FAILED)
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-page: $(VENV)/.installed-dev
+	$(bin)/python -m pip install --quiet --editable '.[dev,page]' || $(PIP_FAILED)
+	@touch $@
 
 # The index may have no TensorRT for this system: exit status 77 then, as automake has it for a skipped test.
 $(TENSORRT)/.installed-rtx: pyproject.toml

@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         ended.set()
         stop.set()
 
-    play = paged.Play(arguments, identity, motion="relative", times=times)
+    play = paged.Play(arguments, identity, motion="relative", times=times, quick=seen)
     with contextlib.ExitStack() as open_things:
         source = open_source(
             arguments.camera or str(resolve("demo_motion")), loop="bounce" if seconds or seen else False

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from avatar.live.loop import Source as LiveSource
     from avatar.live.loop import Tracker
     from avatar.output import Window
+    from avatar.page import Page
     from avatar.records import Face, Frame, Identity
     from avatar.retarget.retarget import MotionMode
     from avatar.tools.stats import StageTimes
@@ -79,6 +80,7 @@ class Play:
         motion: how the driver's motion is taken.
         times: collects the time of each stage.
         portrait: where that one came from; None: from nowhere.
+        quick: begin with the bare warp, which is ready at once; the network follows when it is.
 
     Attributes:
         stage: stands for the retarget stage and the renderer.
@@ -96,6 +98,7 @@ class Play:
         motion: MotionMode,
         times: StageTimes,
         portrait: Path | None = None,
+        quick: bool = False,
     ) -> None:
         from avatar.control import GUEST, Backdrops, Gallery, SettingsFile, Stage, folders
 
@@ -112,7 +115,9 @@ class Play:
         self._avatar = portrait.stem if kept and portrait is not None else GUEST
         self._gallery = Gallery(data / "avatars", None if kept else identity)
         self._backdrops = Backdrops(data, arguments.size, arguments.fit)
-        self.stage = Stage(self._make(self._backdrops.dressed(identity, self._settings)))
+        self._follows = quick and arguments.generator != "warp"
+        dressed = self._backdrops.dressed(identity, self._settings)
+        self.stage = Stage(self._make(dressed, "warp" if self._follows else None))
 
     def drive(
         self,
@@ -163,6 +168,8 @@ class Play:
         )
         self.control = Control(parts, self._identity, self._avatar, self._settings)
         open_things.callback(self.control.close)
+        if self._follows:
+            self.control.renew()
         if not self._arguments.page:
             return switched, tracker
         if tracker is None:
@@ -171,8 +178,8 @@ class Play:
             return switched, view.watched(late)
         return switched, view.watched(tracker)
 
-    def show(self, outputs: Outputs, places: Sequence[str], open_things: contextlib.ExitStack) -> bool:
-        """Let the control know the outputs, add its own, and open the page; whether somebody sees it."""
+    def show(self, outputs: Outputs, places: Sequence[str], open_things: contextlib.ExitStack) -> Page | None:
+        """Let the control know the outputs, add its own, and open the page, if one is wanted."""
         from avatar.output import Window
 
         for place, output in zip(places, outputs.all, strict=True):
@@ -182,7 +189,7 @@ class Play:
                 output.mirror = self.control.settings.mirror
                 self._windows.append(output)
         if not self._arguments.page:
-            return False
+            return None
 
         from avatar.page import Page
 
@@ -190,9 +197,10 @@ class Play:
         outputs.add(self._recorder)
         page = open_things.enter_context(Page(self.control, self._arguments.page_port))
         print(f"Control page: {page.address}", file=sys.stderr)
-        return page.open()
+        page.open()
+        return page
 
-    def _make(self, identity: Identity) -> Cast:
+    def _make(self, identity: Identity, generator: str | None = None) -> Cast:
         from avatar.control import Cast
         from avatar.pipeline import Renderer
         from avatar.retarget import Retargeter
@@ -203,7 +211,7 @@ class Play:
             head_size=arguments.head,
             size=arguments.size,
             mode=arguments.fit,
-            generator=arguments.generator,
+            generator=generator or arguments.generator,
             weights=arguments.weights,
             wanted=shared.wanted_runtime(arguments),
             times=self._times,

@@ -210,6 +210,10 @@ class Control:
 
         return self._do("switch", play)
 
+    def renew(self) -> None:
+        """Make who plays anew, and let that one go on."""
+        self._do("renew", lambda: self._put_on(self._identity)).add_done_callback(self._log_failure)
+
     def enroll(self, pictures: Sequence[tuple[str, bytes]], *, name: str, face: int | None) -> Future[Entry]:
         """Make an avatar of pictures, the first of which is the one that moves, and keep it.
 

@@ -7,6 +7,7 @@ const SLIDERS = ["strength", "smoothing", "reach"];
 const SEND_EVERY_MS = 120;
 const ROOM_SECONDS = 10;
 
+let latest = null;
 let backgrounds = [];
 let waiting = null;
 let changes = {};
@@ -36,6 +37,7 @@ export function prepareSettings(lookAtCamera) {
 /** Show what the program says is set. */
 export function showSettings(state) {
   const set = state.settings;
+  latest = state;
   backgrounds = state.backgrounds;
   for (const name of SLIDERS) {
     [at(name).min, at(name).max] = state.ranges[name];
@@ -70,11 +72,12 @@ export async function askForCameras() {
 export function change(added) {
   Object.assign(changes, added);
   waiting ??= setTimeout(async () => {
-    const sent = changes;
+    const sent = { ...changes };
     await attempt(() => ask("POST", "api/settings", sent));
     changes = Object.fromEntries(Object.entries(changes).filter(([name, value]) => sent[name] !== value));
     waiting = null;
     if (Object.keys(changes).length) change({});
+    else showSettings(latest);
   }, SEND_EVERY_MS);
 }
 

@@ -43,6 +43,7 @@ export const strings = {
   deleteOf: (name) => `Delete ${name}`,
   nowPlaying: (name) => `${name} plays now`,
   busy: {
+    renew: "Getting the network ready …",
     switch: "Getting the avatar ready …",
     enroll: "Taking the pictures apart …",
     background: "Putting the background on …",
