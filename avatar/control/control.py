@@ -306,7 +306,7 @@ class Control:
     def _apply(self) -> None:
         """Let the settings that take no time count."""
         settings, parts = self._settings, self._parts
-        parts.stage.tuning = Tuning(settings.strength, settings.smoothing, settings.reach)
+        parts.stage.tuning = Tuning(settings.strength, settings.smoothing, settings.reach, settings.alive)
         parts.stage.badge = settings.badge
         for shows in (parts.preview, *parts.windows):
             shows.mirror = settings.mirror

@@ -36,6 +36,8 @@ class Settings:
     """Whether the user sees the avatar as in a mirror. Others never do."""
     badge: bool = True
     """Whether the picture says that it is artificial."""
+    alive: bool = False
+    """Whether the avatar breathes and blinks while nobody drives it."""
     background: str = "own"
     """One of `BACKGROUNDS`."""
     colour: str = "#3d5a6c"

@@ -79,6 +79,14 @@ def touch(shape: F32, driver: F32, driver_rest: F32) -> tuple[F32, tuple[float, 
     return shape, (closed[0], closed[1])
 
 
+def with_lids_shut(shape: F32, amount: float) -> F32:
+    """The face (478, 3) with its lids shut by `amount`, 0 as they are .. 1 to the end."""
+    shape = shape.copy()
+    for eye in EYES:
+        _meet(shape, eye, 1 - amount, to_lower=0.75)
+    return shape
+
+
 def keep_gaze_inside(shape: F32, rest: F32, closed: tuple[float, float]) -> F32:
     """Irises never leave their eyes sideways, and stay behind the lids that close over them.
 

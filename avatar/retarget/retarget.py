@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from avatar.records import F32, U8, Face, Identity, Motion, Observation
 from avatar.retarget.driver import Posed, Rest, RestFinder, nearest, posed
-from avatar.retarget.proportions import keep_gaze_inside, opening_of, ratios, touch
+from avatar.retarget.idle import Idle
+from avatar.retarget.proportions import keep_gaze_inside, opening_of, ratios, touch, with_lids_shut
 from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.facemesh import MOUTH, face_model
 from avatar.tools.geometry import (
@@ -59,6 +60,8 @@ class Tuning:
     """1 for a webcam; 0 not at all; more is calmer and later."""
     reach: float = 1.0
     """How far the head may turn and move, as a part of the usual limits; above 0."""
+    alive: bool = False
+    """Whether the portrait breathes and blinks while nobody drives."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +154,7 @@ class Retargeter:
         self._seen_ns: int | None = None
         self._returned_ns: int | None = None
         self._last_ns: int | None = None
+        self._idle, self._alone_ns = Idle(), 0
         for one in self._filters:
             one.reset()
 
@@ -232,12 +236,29 @@ class Retargeter:
         return self._seen_ns is not None and now - self._seen_ns > HOLD_NS + EASE_NS
 
     def _without_face(self, now: int) -> _State:
-        if self._seen_ns is None:
-            return self._state
         if self._last_ns == self._seen_ns:
             self._left = self._state
-        share = (now - self._seen_ns - HOLD_NS) / EASE_NS
-        return self._left.mixed(REST, float(smoothstep(share)))
+        # Who has not been seen yet has been away for ever.
+        share = 1.0 if self._seen_ns is None else (now - self._seen_ns - HOLD_NS) / EASE_NS
+        eased = float(smoothstep(share))
+        state = self._left.mixed(REST, eased)
+        if not self.tuning.alive or eased <= 0:
+            self._alone_ns = now
+            return state
+        return self._alive(state, (now - self._alone_ns) / 1e9, eased)
+
+    def _alive(self, state: _State, seconds: float, share: float) -> _State:
+        """The state with the breath and the blinks of a portrait that was left so long ago."""
+        nod, rise = self._idle.breath(seconds)
+        amount = self._idle.blink(seconds) * share
+        shape = with_lids_shut(self._neutral + state.shape, amount) - self._neutral
+        return replace(
+            state,
+            turn=state.turn + np.array([share * nod, 0, 0], np.float32),
+            shift=state.shift - np.array([0, share * rise, 0], np.float32),
+            shape=shape,
+            blink=np.maximum(state.blink, np.float32(amount)),
+        )
 
     def _learn(self, face: Posed) -> None:
         if self._wants_neutral.is_set():

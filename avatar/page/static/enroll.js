@@ -1,6 +1,6 @@
 // A new avatar: of pictures that are dropped, chosen, or taken with the camera.
 
-import { ask, at, attempt, countDown, make, openDialog, icon, tell } from "./dom.js";
+import { ask, at, attempt, countDown, icon, make, openDialog } from "./dom.js";
 import { strings } from "./strings.js";
 import { use } from "./gallery.js";
 
@@ -109,7 +109,7 @@ async function send(face) {
   try {
     const made = await ask("POST", "api/avatars", form);
     at("enroll").close();
-    if (await use(made)) tell(strings.enrolled(made.name));
+    await use(made, strings.enrolled(made.name));
   } catch (refused) {
     error.textContent = refused.message;
     if (refused.faces) askForFace(refused.faces);

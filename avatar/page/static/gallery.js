@@ -24,11 +24,11 @@ export function useNumber(place) {
   if (avatars[place]) use(avatars[place]);
 }
 
-/** Let one of them play. */
-export function use(avatar) {
+/** Let one of them play, and say so. */
+export function use(avatar, said = strings.nowPlaying(avatar.name)) {
   return attempt(async () => {
     await ask("POST", `api/avatars/${avatar.id}/play`);
-    tell(strings.nowPlaying(avatar.name));
+    tell(said);
   });
 }
 

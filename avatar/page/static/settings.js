@@ -4,6 +4,7 @@ import { ask, at, attempt, countDown, make, openDialog, tell } from "./dom.js";
 import { strings } from "./strings.js";
 
 const SLIDERS = ["strength", "smoothing", "reach"];
+const SWITCHES = ["badge", "mirror", "alive"];
 const SEND_EVERY_MS = 120;
 const ROOM_SECONDS = 10;
 
@@ -21,7 +22,7 @@ export function prepareSettings(lookAtCamera) {
     };
   }
   at("usual").onclick = () => change({ strength: 1, smoothing: 1, reach: 1 });
-  for (const name of ["badge", "mirror"]) at(name).onchange = () => change({ [name]: at(name).checked });
+  for (const name of SWITCHES) at(name).onchange = () => change({ [name]: at(name).checked });
   at("colour").oninput = () => change({ colour: at("colour").value });
   at("backgrounds").onchange = ({ target }) => choose(target.value, lookAtCamera);
   at("background-file").onchange = ({ target }) => {
@@ -44,8 +45,7 @@ export function showSettings(state) {
     if (!(name in changes)) at(name).value = set[name];
     showSlider(name);
   }
-  at("badge").checked = set.badge;
-  at("mirror").checked = set.mirror;
+  for (const name of SWITCHES) at(name).checked = set[name];
   if (!("colour" in changes)) at("colour").value = set.colour;
   const chosen = at("backgrounds").querySelector(`[value="${set.background}"]`);
   if (chosen) chosen.checked = true;

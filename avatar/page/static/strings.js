@@ -59,6 +59,8 @@ export const strings = {
   reach: "Head range",
   percent: (value) => `${Math.round(100 * value)} %`,
   usual: "Back to normal",
+  alive: "Stay alive when I am away",
+  aliveHint: "It breathes and blinks instead of standing still.",
 
   background: "Background",
   backgroundOwn: "Its own",
