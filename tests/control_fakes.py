@@ -17,6 +17,7 @@ from avatar.control import (
     Control,
     DriverView,
     Gallery,
+    Pace,
     Parts,
     Preview,
     Recorder,
@@ -65,6 +66,7 @@ class Rig:
     def __init__(self, folder: Path, identity: Identity) -> None:
         self.folder, self.identity = folder, identity
         self.made: list[Identity] = []
+        self.shares: list[float] = []
         self.ended = threading.Event()
         self.stage = Stage(self.make(self.identity))
         self.source = SwitchedSource(Numbers())
@@ -81,14 +83,16 @@ class Rig:
             backdrops=Backdrops(folder, SIZE, "extend"),
             saved=SettingsFile(folder / "settings.json"),
             make=self.make,
+            pace=Pace(30.0),
             end=self.ended.set,
             driving="a made driver",
             outputs=["null"],
         )
         self.control = Control(self.parts, self.identity)
 
-    def make(self, identity: Identity) -> Cast:
+    def make(self, identity: Identity, share: float = 1.0) -> Cast:
         self.made.append(identity)
+        self.shares.append(share)
         return Cast(Retargeter(identity), PlainRenderer(identity.plate[0, 0].tolist()))
 
     def frame(self, index: int = 0) -> U8:

@@ -211,6 +211,16 @@ def test_errors_of_the_system_are_told_as_one_line(rig: Rig, monkeypatch: pytest
         rig.control.delete("any").result(20)
 
 
+def test_a_slow_machine_draws_smaller_and_says_so(rig: Rig) -> None:
+    for half in range(60):
+        rig.control.noted(status(seconds=half / 2, fps=15.0, dropped=8 * half))
+        if rig.control.state()["drawn"] < 1:
+            break
+    rig.control.play(GUEST).result(20)
+    assert rig.shares == [1.0, 0.7, 0.7]
+    assert rig.control.state()["drawn"] == 0.7
+
+
 def test_the_state_is_what_the_page_needs(rig: Rig) -> None:
     state = rig.control.state()
     assert state["settings"] == Settings().as_json()

@@ -1,4 +1,4 @@
-"""A portrait that was left alone breathes and blinks, if that is wanted, and goes over into driving and back."""
+"""A portrait that is left alone breathes and blinks, if that is wanted, and nothing ever jumps."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,7 @@ class Play:
         self._arguments, self._identity = arguments, identity
         self._motion: MotionMode = motion
         self._times = times
+        self._made: set[str] = set()
         data = folders.data_dir()
         self._saved = SettingsFile(data / "settings.json")
         self._settings = self._saved.load()
@@ -117,7 +119,7 @@ class Play:
         self._backdrops = Backdrops(data, arguments.size, arguments.fit)
         self._follows = quick and arguments.generator != "warp"
         dressed = self._backdrops.dressed(identity, self._settings)
-        self.stage = Stage(self._make(dressed, "warp" if self._follows else None))
+        self.stage = Stage(self._make(dressed, generator="warp" if self._follows else None))
 
     def drive(
         self,
@@ -137,7 +139,16 @@ class Play:
             fps: rate of the outputs.
             end: ends the run.
         """
-        from avatar.control import Control, DriverView, Parts, Preview, Recorder, SwitchedSource, folders
+        from avatar.control import (
+            Control,
+            DriverView,
+            Pace,
+            Parts,
+            Preview,
+            Recorder,
+            SwitchedSource,
+            folders,
+        )
 
         view = DriverView()
         switched = SwitchedSource(source, on_recorded=view.recorded)
@@ -161,6 +172,7 @@ class Play:
             backdrops=self._backdrops,
             saved=self._saved,
             make=self._make,
+            pace=Pace(fps),
             end=end,
             driving=getattr(source, "name", "") or Path(self._arguments.camera or "the recorded motion").name,
             outputs=self._outputs,
@@ -200,20 +212,35 @@ class Play:
         page.open()
         return page
 
-    def _make(self, identity: Identity, generator: str | None = None) -> Cast:
+    def _make(self, identity: Identity, share: float = 1.0, *, generator: str | None = None) -> Cast:
         from avatar.control import Cast
         from avatar.pipeline import Renderer
         from avatar.retarget import Retargeter
 
         arguments = self._arguments
-        renderer = Renderer(
-            identity,
-            head_size=arguments.head,
-            size=arguments.size,
-            mode=arguments.fit,
-            generator=generator or arguments.generator,
-            weights=arguments.weights,
-            wanted=shared.wanted_runtime(arguments),
-            times=self._times,
-        )
+        generator = generator or arguments.generator
+        with _quiet() if generator in self._made else contextlib.nullcontext():
+            renderer = Renderer(
+                identity,
+                head_size=round(share * arguments.head),
+                size=arguments.size,
+                mode=arguments.fit,
+                generator=generator,
+                weights=arguments.weights,
+                wanted=shared.wanted_runtime(arguments),
+                times=self._times,
+            )
+        self._made.add(generator)
         return Cast(Retargeter(identity, mode=self._motion), renderer)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the line that says which runtime was chosen: it has been said."""
+    log = logging.getLogger("avatar.runtime")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

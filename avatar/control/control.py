@@ -14,6 +14,7 @@ from avatar.capture import decode_picture, list_cameras, open_source
 from avatar.control.backdrops import Backdrops
 from avatar.control.driver_view import DriverView
 from avatar.control.gallery import GUEST, Entry, Gallery
+from avatar.control.pace import Pace
 from avatar.control.preview import Preview
 from avatar.control.recorder import Recorder
 from avatar.control.settings import BACKGROUNDS, RANGES, Settings, SettingsFile
@@ -45,8 +46,10 @@ class Parts:
     gallery: Gallery
     backdrops: Backdrops
     saved: SettingsFile
-    make: Callable[[Identity], Cast]
-    """Makes an avatar ready to play."""
+    make: Callable[[Identity, float], Cast]
+    """Makes an avatar ready to play, with its head at a part of the usual size."""
+    pace: Pace
+    """Says at which."""
     end: Callable[[], None]
     """Ends the run."""
     driving: str = ""
@@ -132,12 +135,19 @@ class Control:
                 "driving": self._driving,
                 "camera": self._parts.view.frame is not None,
                 "outputs": list(self._parts.outputs),
+                "drawn": self._parts.pace.share,
                 "told": self._told,
             }
 
     def noted(self, status: Status) -> None:
         """Take note of how the run goes."""
         self._status = status
+        pace = self._parts.pace
+        if self._busy:
+            pace.disturbed()
+        elif pace(status):
+            _log.info("the head is drawn at %.0f %% of its size, as this computer allows", 100 * pace.share)
+            self.renew()
         for listener in self._listeners:
             listener("status")
 
@@ -327,7 +337,8 @@ class Control:
 
     def _put_on(self, identity: Identity) -> None:
         """Let `identity` play before the background of the settings."""
-        cast = self._parts.make(self._parts.backdrops.dressed(identity, self._settings))
+        dressed = self._parts.backdrops.dressed(identity, self._settings)
+        cast = self._parts.make(dressed, self._parts.pace.share)
         cast.rehearse()
         self._parts.stage.exchange(cast)
 

@@ -49,6 +49,7 @@ function showState(said) {
   at("recording-tag").hidden = said.recording === null;
   at("recording-tag").textContent = said.recording ? strings.recordingTag(fileName(said.recording)) : "";
   at("busy").textContent = said.busy ? (strings.busy[said.busy] ?? "") : "";
+  at("drawn").textContent = said.drawn < 1 ? strings.drawn(strings.percent(said.drawn)) : "";
   if (said.told && said.told !== showState.told) tell(said.told, { bad: true });
   showState.told = said.told;
 }

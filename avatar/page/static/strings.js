@@ -27,6 +27,7 @@ export const strings = {
   latency: "Latency",
   slowest: "Slowest stage",
   dropped: "Dropped frames",
+  drawn: (share) => `Drawn at ${share} of its size, so that this computer keeps up.`,
   ms: (value) => `${Math.round(value)} ms`,
   stageMs: (stage, value) => `${stage}, ${value.toFixed(1)} ms`,
   plotLabel: (fps, age) => `The last minute: ${fps} frames a second, ${age}.`,
