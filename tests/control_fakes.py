@@ -17,6 +17,7 @@ from avatar.control import (
     Control,
     DriverView,
     Gallery,
+    Outlet,
     Pace,
     Parts,
     Preview,
@@ -25,6 +26,7 @@ from avatar.control import (
     Stage,
     SwitchedSource,
 )
+from avatar.errors import OutputError
 from avatar.live import Status
 from avatar.records import U8, Frame, Identity, Motion, Observation
 from avatar.retarget import Retargeter
@@ -60,6 +62,24 @@ class Numbers:
         self.closed = True
 
 
+class Kept:
+    """A device that keeps what it was given."""
+
+    def __init__(self, name: str) -> None:
+        if name == "busy":
+            raise OutputError("busy is in use by another program")
+        self.name, self.closed, self.fails = name, False, False
+        self.frames: list[Frame] = []
+
+    def __call__(self, frame: Frame) -> None:
+        if self.fails:
+            raise OutputError(f"{self.name} takes no more frames")
+        self.frames.append(frame)
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class Rig:
     """All parts of a controlled run, and a control over them."""
 
@@ -73,12 +93,15 @@ class Rig:
         self.view = DriverView()
         self.gallery = Gallery(folder / "avatars", self.identity)
         self.recorder = Recorder(folder / "recordings", 30.0, SIZE)
+        self.devices: list[Kept] = []
+        self.outlet = Outlet(self._open)
         self.parts = Parts(
             stage=self.stage,
             source=self.source,
             view=self.view,
             preview=Preview(self.stage),
             recorder=self.recorder,
+            outlet=self.outlet,
             gallery=self.gallery,
             backdrops=Backdrops(folder, SIZE, "extend"),
             saved=SettingsFile(folder / "settings.json"),
@@ -95,12 +118,17 @@ class Rig:
         self.shares.append(share)
         return Cast(Retargeter(identity), PlainRenderer(identity.plate[0, 0].tolist()))
 
+    def _open(self, device: str) -> Kept:
+        self.devices.append(Kept(device))
+        return self.devices[-1]
+
     def frame(self, index: int = 0) -> U8:
         """What an output gets now."""
         motion = self.stage.retarget(Observation(made_face(), index, index * 33_000_000))
         frame = self.stage(motion, index, index * 33_000_000)
         self.parts.preview(frame)
         self.recorder(frame)
+        self.outlet(frame)
         return frame.rgb
 
 

@@ -24,6 +24,7 @@ from avatar.errors import (
     PictureError,
     SeveralFacesError,
 )
+from avatar.output import VirtualCameraDevice
 from avatar.records import U8, Frame, Identity
 from avatar.retarget import Tuning
 
@@ -147,7 +148,7 @@ def test_pause_and_recording(rig: Rig) -> None:
     assert rig.control.record(False) == path
     assert path is not None
     assert path.is_file()
-    rig.control.recording_failed("the disk is full")
+    rig.control.output_failed("the disk is full")
     assert rig.control.state()["told"] == "the disk is full"
 
 
@@ -181,6 +182,31 @@ def test_another_camera_drives(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Non
     item = rig.source()
     assert item is not None
     assert item.index == 1
+
+
+def test_a_virtual_camera_is_switched_on_and_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [VirtualCameraDevice(name, f"{name}'s name") for name in ("a", "b", "busy", "null")]
+    monkeypatch.setattr("avatar.control.control.virtual_camera_devices", lambda: there)
+    assert [device for device, _ in rig.control.devices()] == ["a", "b", "busy"], "not the one in use already"
+    rig.frame(0)
+    rig.control.send_to("a").result(20)
+    rig.frame(1)
+    rig.control.send_to("b").result(20)
+    rig.frame(2)
+    first, second = rig.devices
+    assert first.closed
+    assert [[frame.index for frame in one.frames] for one in rig.devices] == [[1], [2]]
+    assert rig.control.state()["outlet"] == "b"
+    second.fails = True
+    rig.frame(3)
+    assert second.closed
+    assert rig.control.state()["outlet"] is None
+    for device, words in (("busy", "in use"), ("c", "there is no virtual camera c")):
+        with pytest.raises(OutputError, match=words):
+            rig.control.send_to(device).result(20)
+    rig.control.send_to("a").result(20)
+    rig.control.send_to(None).result(20)
+    assert rig.devices[-1].closed
 
 
 def test_who_listens_is_told_until_he_leaves(rig: Rig) -> None:

@@ -132,6 +132,8 @@ def test_what_the_page_may_change(opened: Open) -> None:
         assert await said(session, "POST", "/api/record", {"recording": False}) == begun
         assert Path(begun["video"]).is_file()
         assert await said(session, "GET", "/api/cameras") == []
+        assert await said(session, "GET", "/api/devices") == []
+        await said(session, "POST", "/api/output", {"device": None})
         kept = await said(session, "POST", "/api/keep")
         renamed = await said(session, "PATCH", f"/api/avatars/{kept['id']}", {"name": "me"})
         assert renamed == {"id": kept["id"], "name": "me", "kept": True}
@@ -190,6 +192,8 @@ def test_pictures_for_the_background_and_of_the_camera(opened: Open, astronaut: 
         ("/api/record", {"recording": 1}),
         ("/api/camera", {"camera": "../../etc/passwd"}),
         ("/api/camera", {"camera": -1}),
+        ("/api/output", {"device": "/etc/passwd"}),
+        ("/api/output", {"device": 3}),
         ("/api/avatars", {}),
         ("/api/background", {}),
         ("/api/avatars/nobody/play", None),
@@ -259,9 +263,18 @@ CHANGES = [
     ("POST", "/api/background"),
     ("POST", "/api/room"),
     ("POST", "/api/camera"),
+    ("POST", "/api/output"),
     ("POST", "/api/end"),
 ]
-READS = ["/", "/main.js", "/api/cameras", "/api/snapshot", f"/api/avatars/{GUEST}/picture", "/api/socket"]
+READS = [
+    "/",
+    "/main.js",
+    "/api/cameras",
+    "/api/devices",
+    "/api/snapshot",
+    f"/api/avatars/{GUEST}/picture",
+    "/api/socket",
+]
 
 
 @pytest.mark.parametrize(

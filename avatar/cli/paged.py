@@ -139,26 +139,23 @@ class Play:
             fps: rate of the outputs.
             end: ends the run.
         """
-        from avatar.control import (
-            Control,
-            DriverView,
-            Pace,
-            Parts,
-            Preview,
-            Recorder,
-            SwitchedSource,
-            folders,
-        )
+        from avatar.control import Control, DriverView, Outlet, Pace, Parts, Preview, Recorder, SwitchedSource
+        from avatar.control.folders import recordings_dir
+        from avatar.output import VirtualCamera
 
         view = DriverView()
         switched = SwitchedSource(source, on_recorded=view.recorded)
         open_things.callback(switched.close)
         self._preview = Preview(self.stage)
         self._recorder = Recorder(
-            folders.recordings_dir(),
+            recordings_dir(),
             fps,
             self.stage.size,
-            on_failure=lambda reason: self.control.recording_failed(reason),
+            on_failure=lambda reason: self.control.output_failed(reason),
+        )
+        self._outlet = Outlet(
+            lambda device: VirtualCamera(fps, self.stage.size, device),
+            on_failure=lambda reason: self.control.output_failed(reason),
         )
         self._outputs: list[str] = []
         self._windows: list[Window] = []
@@ -168,6 +165,7 @@ class Play:
             view=view,
             preview=self._preview,
             recorder=self._recorder,
+            outlet=self._outlet,
             gallery=self._gallery,
             backdrops=self._backdrops,
             saved=self._saved,
@@ -207,6 +205,7 @@ class Play:
 
         outputs.add(self._preview)
         outputs.add(self._recorder)
+        outputs.add(self._outlet)
         page = open_things.enter_context(Page(self.control, self._arguments.page_port))
         print(f"Control page: {page.address}", file=sys.stderr)
         page.open()

@@ -6,6 +6,7 @@ from avatar.control.backdrops import Backdrops
 from avatar.control.control import Control, Parts
 from avatar.control.driver_view import DriverView
 from avatar.control.gallery import GUEST, Gallery
+from avatar.control.outlet import Outlet
 from avatar.control.pace import Pace
 from avatar.control.preview import Preview
 from avatar.control.recorder import Recorder
@@ -20,6 +21,7 @@ __all__ = [
     "Control",
     "DriverView",
     "Gallery",
+    "Outlet",
     "Pace",
     "Parts",
     "Preview",

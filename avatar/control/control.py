@@ -14,6 +14,7 @@ from avatar.capture import decode_picture, list_cameras, open_source
 from avatar.control.backdrops import Backdrops
 from avatar.control.driver_view import DriverView
 from avatar.control.gallery import GUEST, Entry, Gallery
+from avatar.control.outlet import Outlet
 from avatar.control.pace import Pace
 from avatar.control.preview import Preview
 from avatar.control.recorder import Recorder
@@ -22,6 +23,7 @@ from avatar.control.sources import SwitchedSource
 from avatar.control.stage import Cast, Stage
 from avatar.errors import AvatarError, CameraError, IdentityFileError, OutputError, PictureError
 from avatar.live import Status
+from avatar.output import virtual_camera_devices
 from avatar.pipeline import add_pictures, enroll_picture, with_conditioning
 from avatar.records import U8, Identity
 from avatar.retarget import Tuning
@@ -43,6 +45,7 @@ class Parts:
     view: DriverView
     preview: Preview
     recorder: Recorder
+    outlet: Outlet
     gallery: Gallery
     backdrops: Backdrops
     saved: SettingsFile
@@ -135,6 +138,7 @@ class Control:
                 "driving": self._driving,
                 "camera": self._parts.view.frame is not None,
                 "outputs": list(self._parts.outputs),
+                "outlet": self._parts.outlet.device,
                 "drawn": self._parts.pace.share,
                 "told": self._told,
             }
@@ -196,8 +200,8 @@ class Control:
         finally:
             self._tell_listeners()
 
-    def recording_failed(self, reason: str) -> None:
-        """A video could not be written on."""
+    def output_failed(self, reason: str) -> None:
+        """A video or a device takes no more frames."""
         self._told = reason
         self._tell_listeners()
 
@@ -297,6 +301,21 @@ class Control:
     def cameras(self) -> list[tuple[int, str]]:
         """Number and name of each camera of this computer."""
         return [(camera.index, camera.name) for camera in list_cameras()]
+
+    def devices(self) -> list[tuple[str, str]]:
+        """Device and name of each virtual camera that this run could be sent to."""
+        found = [(one.device, one.name) for one in virtual_camera_devices()]
+        return [one for one in found if one[0] not in self._parts.outputs]
+
+    def send_to(self, device: str | None) -> Future[None]:
+        """Send the avatar to one of `devices`, too, or to none of them."""
+
+        def send() -> None:
+            if device is not None and device not in dict(self.devices()):
+                raise OutputError(f"there is no virtual camera {device} to be used")
+            self._parts.outlet.use(device)
+
+        return self._do("output", send)
 
     def drive_with(self, camera: int) -> Future[None]:
         """Drive with that camera from now on."""

@@ -46,6 +46,8 @@ class Api:
             ("POST", "/api/background", self._background),
             ("POST", "/api/room", self._room),
             ("POST", "/api/camera", self._camera),
+            ("GET", "/api/devices", self._devices),
+            ("POST", "/api/output", self._output),
             ("POST", "/api/end", self._end),
         ):
             router.add_route(method, path, _as_json(answer))
@@ -149,6 +151,16 @@ class Api:
         if not isinstance(camera, int) or isinstance(camera, bool) or not 0 <= camera < 1000:
             raise ValueError("camera is the number of one")
         await asyncio.wrap_future(self._control.drive_with(camera))
+
+    async def _devices(self, _: web.Request) -> Any:
+        devices = await asyncio.to_thread(self._control.devices)
+        return [{"device": device, "name": name} for device, name in devices]
+
+    async def _output(self, request: web.Request) -> Any:
+        device = (await read_json(request)).get("device")
+        if device is not None and not isinstance(device, str):
+            raise ValueError("device is the name of one, or null")
+        await asyncio.wrap_future(self._control.send_to(device))
 
     async def _end(self, _: web.Request) -> Any:
         self._control.end()

@@ -9,6 +9,7 @@ import { change, prepareSettings, showSettings } from "./settings.js";
 import { strings } from "./strings.js";
 
 const NEUTRAL_SECONDS = 3;
+const STEP_MS = 10;
 
 let state = null;
 let shows = 0;
@@ -64,6 +65,7 @@ function showStatus(said) {
   at("slowest").textContent = said.slowest ? strings.stageMs(...said.slowest) : "–";
   at("dropped").textContent = said.dropped;
   at("avatar").dataset.behind = said.behind_ms ?? "";
+  at("in-step").textContent = said.age_ms == null ? "" : strings.inStep(STEP_MS * Math.round(said.age_ms / STEP_MS));
   note(said);
 }
 

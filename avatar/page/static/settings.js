@@ -30,6 +30,11 @@ export function prepareSettings(lookAtCamera) {
     target.value = "";
   };
   at("room-again").onclick = () => takeRoom(lookAtCamera);
+  at("output-choice").onchange = async ({ target }) => {
+    await attempt(() => ask("POST", "api/output", { device: target.value || null }));
+    showOutlet(latest);
+  };
+  askForDevices();
   at("camera-choice").onchange = ({ target }) => {
     if (target.value !== "") attempt(() => ask("POST", "api/camera", { camera: Number(target.value) }));
   };
@@ -68,6 +73,21 @@ export async function askForCameras() {
   choice.disabled = !cameras.length;
 }
 
+/** Ask which virtual cameras there are. */
+async function askForDevices() {
+  const devices = await ask("GET", "api/devices").catch(() => []);
+  at("output-choice").replaceChildren(
+    make("option", { value: "" }, devices.length ? strings.noOutput : strings.noDevices),
+    ...devices.map(({ device, name }) => make("option", { value: device }, `${name} (${device})`)),
+  );
+  at("output-choice").disabled = !devices.length;
+  showOutlet(latest);
+}
+
+function showOutlet(state) {
+  if (state) at("output-choice").value = state.outlet ?? "";
+}
+
 /** Change settings; what comes in quick succession is sent together. */
 export function change(added) {
   Object.assign(changes, added);
@@ -88,6 +108,7 @@ function showSlider(name) {
 }
 
 function showDevices(state) {
+  showOutlet(state);
   const names = state.outputs.map((output) => strings.outputNames[output] ?? output);
   at("outputs").textContent = names.length ? names.join(", ") : strings.nowhereElse;
   const choice = at("camera-choice");

@@ -49,6 +49,7 @@ export const strings = {
     enroll: "Taking the pictures apart …",
     background: "Putting the background on …",
     camera: "Opening the camera …",
+    output: "Opening the virtual camera …",
     keep: "Keeping the avatar …",
     rename: "Renaming …",
     delete: "Deleting …",
@@ -89,6 +90,10 @@ export const strings = {
   outputs: "Goes to",
   outputNames: { null: "nowhere", window: "a window", virtualcam: "the virtual camera" },
   nowhereElse: "this page only",
+  outputChoice: "Virtual camera",
+  noOutput: "none",
+  noDevices: "none found; 'avatar doctor' says how to make one",
+  inStep: (value) => `Your voice is earlier than the picture: delay the microphone by ${value} ms to be in step.`,
 
   keys: "Keys",
   keyList: [
