@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,22 @@ def test_run_straight_from_a_picture_and_a_clip(folder: Path, carphone_path: Pat
     told = capsys.readouterr().out
     assert "fps" in told
     assert "latency" in told
+
+
+def test_run_an_avatar_of_the_gallery(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("AVATAR_DATA", str(tmp_path))
+    options = ["--camera", str(folder / "astronaut.png"), "--output", "null", "--seconds", "0.5", "--json"]
+    assert main.main(["run", *options]) == 1
+    assert "which portrait?" in capsys.readouterr().err
+    (tmp_path / "avatars").mkdir()
+    shutil.copy(folder / "astronaut.avatar", tmp_path / "avatars" / "a1.avatar")
+    for name in ([], ["Astronaut"]):
+        call("run", *name, *options)
+        assert json.loads(capsys.readouterr().out)["frames"] > 0
+    assert main.main(["run", "nobody", *options]) == 1
+    assert "there is no avatar of the name nobody" in capsys.readouterr().err
 
 
 def test_demo_writes_a_video(tmp_path: Path, capsys: Capture) -> None:

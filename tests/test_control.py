@@ -69,6 +69,7 @@ def test_another_avatar_plays_when_it_is_ready(rig: Rig) -> None:
     assert rig.control.state()["avatar"] == added.id
     after = rig.frame(1)
     assert after[-1, 0, 0] == 77 != before[-1, 0, 0]
+    assert SettingsFile(rig.folder / "settings.json").load().avatar == added.id
     with pytest.raises(IdentityFileError):
         rig.control.play("nobody").result(20)
     assert rig.control.state()["avatar"] == added.id

@@ -71,6 +71,7 @@ def test_settings_come_back(tmp_path: Path) -> None:
         {"background": ["own"]},
         {"colour": "red"},
         {"colour": "#12345"},
+        {"avatar": "../../secret"},
         {"nonsense": 1},
     ],
     ids=str,
@@ -138,6 +139,20 @@ def test_the_guest_is_in_no_folder_until_it_is_kept(tmp_path: Path, astronaut_id
     assert gallery.entries() == [kept]
     with pytest.raises(IdentityFileError):
         gallery.keep()
+
+
+def test_avatars_are_found_by_name_or_as_the_last_one(tmp_path: Path, astronaut_identity: Identity) -> None:
+    gallery = Gallery(tmp_path, astronaut_identity)
+    assert gallery.last("") is None
+    with pytest.raises(IdentityFileError, match="there is no avatar of the name Ada; the gallery holds"):
+        gallery.find("Ada")
+    ada, bob = (gallery.add(replace(astronaut_identity, name=name)) for name in ("Ada", "Bob"))
+    assert gallery.find("ada") == tmp_path / f"{ada.id}.avatar"
+    assert gallery.last(bob.id) == tmp_path / f"{bob.id}.avatar"
+    assert gallery.last("gone") == tmp_path / f"{ada.id}.avatar"
+    gallery.add(replace(astronaut_identity, name="ADA"))
+    with pytest.raises(IdentityFileError, match="there are several avatars of the name Ada"):
+        gallery.find("Ada")
 
 
 @pytest.mark.parametrize("id", ["../outside", "..", "", "a/b", "nobody", "x" * 65, "a\0b", ".hidden"])

@@ -118,13 +118,18 @@ seconds = number_in(0.1, 86_400)
 fps = number_in(1, 240)
 
 
-def add_portrait(parser: argparse.ArgumentParser) -> None:
-    """The portrait: a stored avatar, or a picture that is enrolled on the fly; and which face of it."""
+def add_portrait(parser: argparse.ArgumentParser, *, gallery: bool = False) -> None:
+    """The portrait: a stored avatar, or a picture that is enrolled on the fly; and which face of it.
+
+    With `gallery` it may also be the name of an avatar of the control page, or be left out.
+    """
+    kept = "; or the name of an avatar of the control page (default: the last one there)"
     parser.add_argument(
         "portrait",
         type=Path,
+        nargs="?" if gallery else None,
         metavar="PORTRAIT",
-        help="a picture, or an .avatar file made by 'avatar enroll'",
+        help="a picture, or an .avatar file made by 'avatar enroll'" + (kept if gallery else ""),
     )
     add_face(parser)
 

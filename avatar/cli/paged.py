@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar.cli import arguments as shared
+from avatar.errors import AvatarError
 
 if TYPE_CHECKING:
     from avatar.capture import Source
@@ -49,6 +50,27 @@ def add_page(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="write on the picture that it is made (default: yes, unless the control page said no)",
     )
+
+
+def which_portrait(given: Path | None) -> Path:
+    """The file that is meant: that one, or the avatar of that name in the gallery, or the last one there.
+
+    Raises:
+        AvatarError: there is no such avatar in the gallery.
+    """
+    if given is not None and (given.exists() or given.suffix or len(given.parts) > 1):
+        return given
+
+    from avatar.control import Gallery, SettingsFile
+    from avatar.control.folders import data_dir
+
+    gallery = Gallery(data_dir() / "avatars")
+    if given is not None:
+        return gallery.find(str(given))
+    last = gallery.last(SettingsFile(data_dir() / "settings.json").load().avatar)
+    if last is None:
+        raise AvatarError("which portrait? name a picture or an .avatar file; the gallery has none yet")
+    return last
 
 
 class LateTracker:

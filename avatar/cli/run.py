@@ -21,6 +21,8 @@ DEFAULT_FPS = 30.0
 
 EXAMPLES = """\
   avatar run me.avatar                         webcam 0 in, virtual camera out: choose it in Zoom
+  avatar run Anna                              an avatar that was made on the control page
+  avatar run                                   the one that was used there last
   avatar run me.avatar --output window         try it in a window first
   avatar run photo.jpg --output window         without enrolling: a picture does as well
   avatar run me.avatar --camera talk.mp4 --output out.mp4 --seconds 10
@@ -42,7 +44,7 @@ def add_parser(commands: Subparsers) -> None:
         "a virtual camera, which video-call programs list among the cameras, to a window, or to a file.",
         examples=EXAMPLES,
     )
-    shared.add_portrait(parser)
+    shared.add_portrait(parser, gallery=True)
     parser.add_argument(
         "--camera",
         default="0",
@@ -76,6 +78,7 @@ def add_parser(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run live until the source ends, q, Ctrl-C, or --seconds."""
     places: list[str] = arguments.output or ["virtualcam"]
+    arguments.portrait = paged.which_portrait(arguments.portrait)
     _check_places(places, arguments)
     identity = portrait.open_portrait(arguments.portrait, face=arguments.face)
 

@@ -221,6 +221,7 @@ class Control:
             self._put_on(identity)
             with self._lock:
                 self._identity, self._avatar = identity, avatar
+            self._remember(avatar)
 
         return self._do("switch", play)
 
@@ -256,6 +257,7 @@ class Control:
             with self._lock:
                 if self._avatar == GUEST:
                     self._avatar = entry.id
+            self._remember(entry.id)
             return entry
 
         return self._do("keep", keep)
@@ -345,6 +347,13 @@ class Control:
         if self._redress is None or self._redress.running() or self._redress.done():
             self._redress = self._do("background", lambda: self._put_on(self._identity))
             self._redress.add_done_callback(self._log_failure)
+
+    def _remember(self, avatar: str) -> None:
+        """Let the next run begin with that one, unless it is a guest."""
+        if avatar != GUEST:
+            with self._lock:
+                self._settings = settings = self._settings.changed({"avatar": avatar})
+            self._parts.saved.save(settings)
 
     def _stored(self, background: str, picture: U8) -> None:
         """Keep a background and use it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from avatar.control.settings import ID
 from avatar.errors import IdentityFileError
 from avatar.identity.file import NAME_MAX, load_identity, name_in, save_identity
 from avatar.records import U8, Identity
@@ -21,7 +21,6 @@ GUEST = "guest"
 """Id of the avatar that was named on the command line and is in no gallery."""
 THUMBNAIL = 256
 """Side of the small pictures [px]."""
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _QUALITY = 88
 
 
@@ -51,11 +50,29 @@ class Gallery:
         """All that can be read, the guest first, then by name."""
         found = []
         for path in self._folder.glob(f"*{SUFFIX}") if self._folder.is_dir() else ():
-            if _ID.fullmatch(path.stem) and path.stem != GUEST:
+            if ID.fullmatch(path.stem) and path.stem != GUEST:
                 with contextlib.suppress(IdentityFileError):
                     found.append(Entry(path.stem, name_in(path), kept=True))
         guests = [Entry(GUEST, self._guest.name, kept=False)] if self._guest else []
         return [*guests, *sorted(found, key=lambda entry: (entry.name.casefold(), entry.id))]
+
+    def find(self, name: str) -> Path:
+        """The file of the only avatar of that name, capitals or not.
+
+        Raises:
+            IdentityFileError: there is none, or there are several.
+        """
+        found = [one for one in self.entries() if one.kept and one.name.casefold() == name.casefold()]
+        if len(found) != 1:
+            told = "there are several avatars" if found else "there is no avatar"
+            names = ", ".join(one.name for one in self.entries()) or "nothing yet"
+            raise IdentityFileError(f"{told} of the name {name}; the gallery holds: {names}")
+        return self._path(found[0].id)
+
+    def last(self, id: str) -> Path | None:
+        """The file of that avatar, or of the first one if it is not there; None if the gallery is empty."""
+        kept = [one.id for one in self.entries() if one.kept]
+        return self._path(id if id in kept else kept[0]) if kept else None
 
     def load(self, id: str) -> Identity:
         """One of them.
@@ -135,7 +152,7 @@ class Gallery:
 
     def _path(self, id: str) -> Path:
         path = self._folder / f"{id}{SUFFIX}"
-        if not _ID.fullmatch(id) or id == GUEST or not path.is_file():
+        if not ID.fullmatch(id) or id == GUEST or not path.is_file():
             raise IdentityFileError("there is no such avatar in the gallery")
         return path
 

@@ -21,6 +21,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "reach": (0.2, 1.3),
 }
 """Lowest and highest of what sliders set."""
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What ids of avatars are made of."""
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _BYTES_MAX = 10_000
 
@@ -42,6 +44,8 @@ class Settings:
     """One of `BACKGROUNDS`."""
     colour: str = "#3d5a6c"
     """Of the plain background."""
+    avatar: str = ""
+    """Id of the avatar of the gallery that played last."""
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with some of them changed.
@@ -82,6 +86,8 @@ def _checked(name: str, value: Any, kind: type) -> Any:
         if not _COLOUR.fullmatch(colour := str(value).lower()):
             raise ValueError(f"colour is like #3d5a6c, not {value!r}")
         return colour
+    if name == "avatar" and value and not ID.fullmatch(str(value)):
+        raise ValueError(f"avatar is the id of one, not {value!r}")
     return value
 
 
