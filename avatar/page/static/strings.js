@@ -92,7 +92,7 @@ export const strings = {
   nowhereElse: "this page only",
   outputChoice: "Virtual camera",
   noOutput: "none",
-  noDevices: "none found; 'avatar doctor' says how to make one",
+  noDevices: "none found (see 'avatar doctor')",
   inStep: (value) => `Your voice is earlier than the picture: delay the microphone by ${value} ms to be in step.`,
 
   keys: "Keys",
