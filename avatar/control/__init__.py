@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from avatar.control.backdrops import Backdrops
-from avatar.control.control import Control, Parts
+from avatar.control.control import Control
 from avatar.control.driver_view import DriverView
 from avatar.control.gallery import GUEST, Gallery
 from avatar.control.outlet import Outlet
 from avatar.control.pace import Pace
+from avatar.control.parts import Parts
 from avatar.control.preview import Preview
 from avatar.control.recorder import Recorder
 from avatar.control.settings import Settings, SettingsFile

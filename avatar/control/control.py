@@ -6,21 +6,16 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from avatar.capture import decode_picture, list_cameras, open_source
-from avatar.control.backdrops import Backdrops
 from avatar.control.driver_view import DriverView
-from avatar.control.gallery import GUEST, Entry, Gallery
-from avatar.control.outlet import Outlet
-from avatar.control.pace import Pace
+from avatar.control.gallery import GUEST, Entry
+from avatar.control.parts import Parts
 from avatar.control.preview import Preview
-from avatar.control.recorder import Recorder
-from avatar.control.settings import BACKGROUNDS, RANGES, Settings, SettingsFile
-from avatar.control.sources import SwitchedSource
-from avatar.control.stage import Cast, Stage
+from avatar.control.settings import BACKGROUNDS, RANGES, Settings
 from avatar.errors import AvatarError, CameraError, IdentityFileError, OutputError, PictureError
 from avatar.live import Status
 from avatar.output import virtual_camera_devices
@@ -34,33 +29,6 @@ Listener: TypeAlias = Callable[[Literal["state", "status"]], None]
 _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run is made of, as far as it may be changed."""
-
-    stage: Stage
-    source: SwitchedSource
-    view: DriverView
-    preview: Preview
-    recorder: Recorder
-    outlet: Outlet
-    gallery: Gallery
-    backdrops: Backdrops
-    saved: SettingsFile
-    make: Callable[[Identity, float], Cast]
-    """Makes an avatar ready to play, with its head at a part of the usual size."""
-    pace: Pace
-    """Says at which."""
-    end: Callable[[], None]
-    """Ends the run."""
-    driving: str = ""
-    """What drives at the beginning, in words."""
-    outputs: Sequence[str] = ()
-    """Where the frames go, in words."""
-    windows: list[Any] = field(default_factory=list)
-    """Outputs that have a `mirror` of their own."""
 
 
 class Control:

@@ -11,8 +11,10 @@ import numpy as np
 
 from avatar.records import F32, U8, Face, Identity, Motion, Observation
 from avatar.retarget.driver import Posed, Rest, RestFinder, nearest, posed
+from avatar.retarget.filters import cutoffs, filters
 from avatar.retarget.idle import Idle
 from avatar.retarget.proportions import keep_gaze_inside, opening_of, ratios, touch, with_lids_shut
+from avatar.retarget.tuning import Tuning
 from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.facemesh import MOUTH, face_model
 from avatar.tools.geometry import (
@@ -23,7 +25,6 @@ from avatar.tools.geometry import (
     soft_limit,
     vector_from_rotation,
 )
-from avatar.tools.one_euro import OneEuro
 
 MotionMode = Literal["relative", "absolute"]
 
@@ -48,20 +49,6 @@ person, or sit elsewhere. So it is when the camera comes back with another pictu
 """
 JAW_WIDE = 0.9
 """Gap of the lips of a mouth wide open, face frame units."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """How the driver's motion is taken; may be changed while he drives."""
-
-    strength: float = 1.0
-    """How much of his motion the portrait makes: 0 none, 1 all; lids and lips meet with each."""
-    smoothing: float = 1.0
-    """1 for a webcam; 0 not at all; more is calmer and later."""
-    reach: float = 1.0
-    """How far the head may turn and move, as a part of the usual limits; above 0."""
-    alive: bool = False
-    """Whether the portrait breathes and blinks while nobody drives."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +128,7 @@ class Retargeter:
         self._found = self._pose.undo(identity.front.landmarks)
         self._neutral = self._pose.undo(identity.neutral)
         self._blendshapes = identity.front.blendshapes
-        self._filters = _filters(smoothing)
+        self._filters = filters(smoothing)
         self._smoothing = smoothing
         self._wants_neutral = threading.Event()
         self.reset()
@@ -295,7 +282,7 @@ class Retargeter:
     def _retune(self, smoothing: float) -> None:
         if smoothing != self._smoothing:
             self._smoothing = smoothing
-            for one, (cutoff, beta) in zip(self._filters, _cutoffs(smoothing), strict=True):
+            for one, (cutoff, beta) in zip(self._filters, cutoffs(smoothing), strict=True):
                 one.retune(cutoff, beta)
 
     def _wanted(self, face: Posed, close_ups: U8 | None, reference: _Reference, tuning: Tuning) -> _State:
@@ -344,22 +331,3 @@ class Retargeter:
             close_ups=np.rint(state.close_ups).astype(np.uint8) if state.trust[0] > 0 else None,
             trust=float(state.trust[0]),
         )
-
-
-def _filters(smoothing: float) -> tuple[OneEuro, OneEuro, OneEuro, OneEuro]:
-    """Of turn [rad], shift [crop units], scale and shape [face frame units]."""
-    turn, shift, scale, shape = (OneEuro(cutoff, beta) for cutoff, beta in _cutoffs(smoothing))
-    return turn, shift, scale, shape
-
-
-def _cutoffs(smoothing: float) -> list[tuple[float, float]]:
-    """Cutoff at rest [Hz] and its rise with speed for each of `_filters`.
-
-    Tried on 20 s of a talking face (motion lag) and on a still face with 0.35 px of noise in a 640 px picture
-    (landmarks shake by 1.2 px a frame in a 512 head without a filter): these give 14 ms and 0.38 px. A shape
-    cutoff of 3 Hz gives 10 ms and 0.52 px, calmer ones (0.8, 0.8, 0.5, 1.2 Hz) 19 ms and 0.31 px.
-    """
-    if smoothing <= 0:
-        return [(1e6, 0.0)] * 4
-    usual = ((1.0, 8.0), (1.0, 30.0), (0.7, 20.0), (1.5, 6.0))
-    return [(cutoff / smoothing, beta / smoothing) for cutoff, beta in usual]
