@@ -84,7 +84,7 @@ def test_a_background_is_put_on_and_stays_with_other_avatars(rig: Rig) -> None:
 def test_quick_changes_of_the_background_are_done_once(rig: Rig) -> None:
     made = len(rig.made)
     blocked = threading.Event()
-    rig.control._aside.submit(blocked.wait, 20)
+    rig.control._aside.do("wait", lambda: blocked.wait(20))
     for level in range(16, 32):
         rig.control.change({"background": "colour", "colour": f"#{level:02x}0000"})
     blocked.set()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
 from avatar.capture import decode_picture, list_cameras, open_source
+from avatar.control.aside import Aside
 from avatar.control.driver_view import DriverView
 from avatar.control.gallery import GUEST, Entry
 from avatar.control.parts import Parts
 from avatar.control.preview import Preview
 from avatar.control.settings import BACKGROUNDS, RANGES, Settings
-from avatar.errors import AvatarError, CameraError, IdentityFileError, OutputError, PictureError
+from avatar.errors import CameraError, IdentityFileError, OutputError, PictureError
 from avatar.live import Status
 from avatar.output import virtual_camera_devices
 from avatar.pipeline import add_pictures, enroll_picture, with_conditioning
@@ -26,7 +27,6 @@ from avatar.retarget import Tuning
 VIEWS_MAX = 32
 
 Listener: TypeAlias = Callable[[Literal["state", "status"]], None]
-_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -53,10 +53,9 @@ class Control:
         self._driving = parts.driving
         self._status: Status | None = None
         self._told: str | None = None
-        self._busy: list[str] = []
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.RLock()
-        self._aside = ThreadPoolExecutor(1, "control")
+        self._aside = Aside(self._tell_listeners)
         self._redress: Future[None] | None = None
         self._apply()
 
@@ -102,7 +101,7 @@ class Control:
                 "backgrounds": [name for name in BACKGROUNDS if self._parts.backdrops.has(name)],
                 "paused": self._parts.stage.paused,
                 "recording": str(recording) if recording else None,
-                "busy": self._busy[0] if self._busy else None,
+                "busy": self._aside.busy,
                 "driving": self._driving,
                 "camera": self._parts.view.frame is not None,
                 "outputs": list(self._parts.outputs),
@@ -115,7 +114,7 @@ class Control:
         """Take note of how the run goes."""
         self._status = status
         pace = self._parts.pace
-        if self._busy:
+        if self._aside.busy:
             pace.disturbed()
         elif pace(status):
             _log.info("the head is drawn at %.0f %% of its size, as this computer allows", 100 * pace.share)
@@ -191,11 +190,11 @@ class Control:
                 self._identity, self._avatar = identity, avatar
             self._remember(avatar)
 
-        return self._do("switch", play)
+        return self._aside.do("switch", play)
 
     def renew(self) -> None:
         """Make who plays anew, and let that one go on."""
-        self._do("renew", lambda: self._put_on(self._identity)).add_done_callback(self._log_failure)
+        self._aside.do("renew", lambda: self._put_on(self._identity)).add_done_callback(self._log_failure)
 
     def enroll(self, pictures: Sequence[tuple[str, bytes]], *, name: str, face: int | None) -> Future[Entry]:
         """Make an avatar of pictures, the first of which is the one that moves, and keep it.
@@ -215,7 +214,7 @@ class Control:
                 identity = add_pictures(identity, unpacked)
             return self._parts.gallery.add(with_conditioning(identity))
 
-        return self._do("enroll", make)
+        return self._aside.do("enroll", make)
 
     def keep(self) -> Future[Entry]:
         """Take the avatar of the command line into the gallery."""
@@ -228,11 +227,11 @@ class Control:
             self._remember(entry.id)
             return entry
 
-        return self._do("keep", keep)
+        return self._aside.do("keep", keep)
 
     def rename(self, avatar: str, name: str) -> Future[Entry]:
         """Give an avatar another name."""
-        return self._do("rename", lambda: self._parts.gallery.rename(avatar, name))
+        return self._aside.do("rename", lambda: self._parts.gallery.rename(avatar, name))
 
     def delete(self, avatar: str) -> Future[None]:
         """Delete an avatar for good, unless it plays."""
@@ -242,11 +241,11 @@ class Control:
                 raise IdentityFileError("this avatar plays now; choose another one before you delete it")
             self._parts.gallery.delete(avatar)
 
-        return self._do("delete", delete)
+        return self._aside.do("delete", delete)
 
     def set_picture(self, content: bytes, called: str) -> Future[None]:
         """Take the content of a picture file for the background; `called` names it in errors."""
-        return self._do("background", lambda: self._stored("picture", decode_picture(content, called)))
+        return self._aside.do("background", lambda: self._stored("picture", decode_picture(content, called)))
 
     def take_room(self) -> Future[None]:
         """Take what the camera sees now for the background, if nobody is in it.
@@ -255,7 +254,7 @@ class Control:
             CameraError: no camera is in use.
         """
         picture = self.camera_picture()
-        return self._do("background", lambda: self._stored("room", picture))
+        return self._aside.do("background", lambda: self._stored("room", picture))
 
     def camera_picture(self) -> U8:
         """What the camera sees now, (H, W, 3).
@@ -285,7 +284,7 @@ class Control:
                 raise OutputError(f"there is no virtual camera {device} to be used")
             self._parts.outlet.use(device)
 
-        return self._do("output", send)
+        return self._aside.do("output", send)
 
     def drive_with(self, camera: int) -> Future[None]:
         """Drive with that camera from now on."""
@@ -296,11 +295,11 @@ class Control:
             with self._lock:
                 self._driving = getattr(source, "name", "") or f"camera {camera}"
 
-        return self._do("camera", drive)
+        return self._aside.do("camera", drive)
 
     def close(self) -> None:
         """Wait for what is being done aside."""
-        self._aside.shutdown(wait=True, cancel_futures=True)
+        self._aside.close()
 
     def _apply(self) -> None:
         """Let the settings that take no time count."""
@@ -313,7 +312,7 @@ class Control:
     def _dress_again(self) -> None:
         """Put the background on, once for all changes that come before it is done."""
         if self._redress is None or self._redress.running() or self._redress.done():
-            self._redress = self._do("background", lambda: self._put_on(self._identity))
+            self._redress = self._aside.do("background", lambda: self._put_on(self._identity))
             self._redress.add_done_callback(self._log_failure)
 
     def _remember(self, avatar: str) -> None:
@@ -343,24 +342,6 @@ class Control:
             self._told = str(error)
             _log.warning("%s", error)
             self._tell_listeners()
-
-    def _do(self, what: str, job: Callable[[], _T]) -> Future[_T]:
-        """Do it aside, one after the other; meanwhile the state says what is being done."""
-
-        def done() -> _T:
-            try:
-                return job()
-            except OSError as error:
-                raise AvatarError(f"{error.filename or what}: {error.strerror or error}") from error
-            finally:
-                with self._lock:
-                    self._busy.remove(what)
-                self._tell_listeners()
-
-        with self._lock:
-            self._busy.append(what)
-        self._tell_listeners()
-        return self._aside.submit(done)
 
     def _tell_listeners(self) -> None:
         for listener in self._listeners:
