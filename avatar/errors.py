@@ -11,8 +11,10 @@ AvatarError                    one clear line for the person at the terminal
 ├── CameraError                a camera that is missing, busy or unplugged
 │   └── CameraLostError        it was running and stopped; it may come back
 ├── PageError                  the control page cannot be served
-└── OutputError                a window, device or file that takes no frames
-    └── VirtualCameraError     no virtual-camera device; the message says how to make one
+├── OutputError                a window, device or file that takes no frames
+│   └── VirtualCameraError     no virtual-camera device; the message says how to make one
+├── ServerError                a page that cannot be served here
+└── CallError                  a call that cannot be begun, or that the other side refuses
 """
 
 from __future__ import annotations
@@ -76,3 +78,11 @@ class OutputError(AvatarError):
 
 class VirtualCameraError(OutputError):
     """There is no virtual-camera device that can be used."""
+
+
+class ServerError(AvatarError):
+    """A page cannot be served: the address is not ours, the port is taken, the certificate is none."""
+
+
+class CallError(AvatarError):
+    """A call cannot be begun, or the other side refuses it."""

@@ -24,7 +24,7 @@ from avatar.tools import placement
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    "enroll", "run", "animate", "record-motion", "demo", "doctor", "cameras", "fetch-models",
+    "enroll", "run", "call", "animate", "record-motion", "demo", "doctor", "cameras", "fetch-models",
     "compile", "bench", "train",
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from avatar.live import Status, Summary
     from avatar.live.loop import Output as LiveOutput
     from avatar.live.loop import Renderer, Retarget, Source, Tracker
-    from avatar.output import Output as CliOutput
+    from avatar.records import Frame
     from avatar.tools.stats import StageTimes
     from avatar.track import FaceTracker
     from avatar.track.landmarker import Kind
@@ -35,6 +35,13 @@ def open_tracker(source: CaptureSource, kind: Kind, open_things: contextlib.Exit
     from avatar.track import FaceTracker
 
     return None if isinstance(source, Recording) else open_things.enter_context(FaceTracker(kind))
+
+
+class CliOutput(Protocol):
+    """An output that is closed at the end, as those of `avatar.output`."""
+
+    def __call__(self, frame: Frame) -> None: ...
+    def close(self) -> None: ...
 
 
 class Outputs:

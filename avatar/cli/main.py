@@ -13,6 +13,7 @@ from avatar import __version__
 from avatar.cli import (
     animate,
     bench,
+    call,
     cameras,
     compile,
     demo,
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (
         enroll,
         run,
+        call,
         animate,
         record_motion,
         demo,

@@ -1,0 +1,12 @@
+"""Calls over WebRTC: the avatar to a browser, to a conference server, and a browser as the camera."""
+
+from __future__ import annotations
+
+# before PyAV, which aiortc loads, or no window could be opened: see avatar.output
+import cv2  # noqa: F401
+
+from avatar.call.call import Call, CallOptions, Quality
+from avatar.call.camera import BrowserCamera
+from avatar.call.ice import Ice, parse_ice
+
+__all__ = ["BrowserCamera", "Call", "CallOptions", "Ice", "Quality", "parse_ice"]

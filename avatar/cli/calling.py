@@ -1,0 +1,189 @@
+"""What `call` and `publish` share: options, the stages before the call, and where the sound comes from."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from avatar.cli import arguments as shared
+from avatar.cli import live
+from avatar.errors import CallError
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from avatar.call import BrowserCamera, Ice
+    from avatar.call.sound import SoundFeed
+    from avatar.capture import Source as CaptureSource
+    from avatar.live import Summary
+    from avatar.pipeline import Renderer
+    from avatar.records import Frame, Identity
+    from avatar.retarget import Retargeter
+    from avatar.tools.stats import StageTimes
+    from avatar.track import FaceTracker
+
+SIZE = (512, 512)
+"""Smaller than that of a virtual camera: it has to be encoded here, beside everything else."""
+FPS = 30.0
+BROWSER = "browser"
+CODECS = ("vp8", "h264")
+
+
+class Calling(Protocol):
+    """A call that is going on."""
+
+    sound: SoundFeed
+
+    def guest_picture(self) -> VideoFrame | None: ...
+    def __call__(self, frame: Frame) -> None: ...
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """--ice, --relay-only, --codec, --microphone, --sound and --mute."""
+    group = parser.add_argument_group("the connection")
+    group.add_argument(
+        "--ice",
+        default="",
+        metavar="SERVERS",
+        help="stun:HOST and turn:USER:PASSWORD@HOST[:PORT][?transport=tcp] (turns: for TLS), with a comma "
+        "between; nothing else is ever asked",
+    )
+    group.add_argument(
+        "--relay-only", action="store_true", help="only through the TURN server, which hides addresses"
+    )
+    group.add_argument(
+        "--codec",
+        choices=CODECS,
+        default=CODECS[0],
+        help="of the picture; vp8 stands bad networks much better (default: %(default)s)",
+    )
+    group = parser.add_argument_group("sound")
+    group.add_argument(
+        "--microphone",
+        metavar="WHICH",
+        help="number or name of a microphone, or 'none' (default: the usual one)",
+    )
+    group.add_argument(
+        "--sound", type=Path, metavar="FILE", help="the sound of a file instead, again and again"
+    )
+    group.add_argument("--mute", action="store_true", help="begin muted")
+
+
+def add_stages(parser: argparse.ArgumentParser) -> None:
+    """The options of the stages before the call, as `avatar run` has them."""
+    shared.add_motion(parser, default="relative")
+    shared.add_canvas(parser)
+    parser.set_defaults(size=SIZE)
+    shared.add_generator(parser)
+    shared.add_tracker(parser)
+    shared.add_camera_settings(parser)
+    parser.add_argument("--seconds", type=shared.seconds, metavar="N", help="stop after so long")
+    shared.add_json(parser)
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse what makes no sense before anything is loaded; raises AvatarError."""
+    ice(arguments)
+    if arguments.sound is not None:
+        if arguments.microphone not in (None, "none"):
+            raise CallError("take --sound or --microphone, not both")
+        shared.check_input(arguments.sound, "sound file")
+
+
+def ice(arguments: argparse.Namespace) -> Ice:
+    """What --ice and --relay-only say."""
+    from avatar.call import parse_ice
+
+    return parse_ice(arguments.ice, relay_only=arguments.relay_only)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Everything before the outputs."""
+
+    source: CaptureSource | BrowserCamera
+    tracker: FaceTracker | None
+    retarget: Retargeter
+    renderer: Renderer
+    times: StageTimes
+    fps: float
+
+    def go(self, outputs: live.Outputs, *, stop: threading.Event, seconds: float | None) -> Summary:
+        """Run live, as `live.go`."""
+        return live.go(
+            self.source,
+            self.tracker,
+            self.retarget,
+            self.renderer,
+            outputs,
+            times=self.times,
+            stop=stop,
+            fps=self.fps,
+            seconds=seconds,
+        )
+
+
+def open_stages(
+    arguments: argparse.Namespace, identity: Identity, open_things: contextlib.ExitStack
+) -> Stages:
+    """Load what the options ask for; what has to be closed is closed by `open_things`."""
+    from avatar.call import BrowserCamera
+    from avatar.capture import open_source
+    from avatar.pipeline import Renderer
+    from avatar.retarget import Retargeter
+    from avatar.tools.stats import StageTimes
+    from avatar.track import FaceTracker
+
+    times = StageTimes()
+    renderer = Renderer(
+        identity,
+        head_size=arguments.head,
+        size=arguments.size,
+        mode=arguments.fit,
+        generator=arguments.generator,
+        weights=arguments.weights,
+        wanted=shared.wanted_runtime(arguments),
+        times=times,
+    )
+    source: CaptureSource | BrowserCamera
+    tracker: FaceTracker | None
+    if arguments.camera == BROWSER:
+        source = BrowserCamera()
+        tracker = open_things.enter_context(FaceTracker(arguments.tracker))
+    else:
+        source = open_source(
+            arguments.camera,
+            backend=arguments.backend,
+            size=arguments.camera_size,
+            fps=arguments.fps,
+            loop=True,
+        )
+        tracker = live.open_tracker(source, arguments.tracker, open_things)
+    open_things.callback(source.close)
+    retarget = Retargeter(identity, mode=arguments.motion)
+    return Stages(source, tracker, retarget, renderer, times, arguments.fps or source.fps or FPS)
+
+
+def open_sound(
+    arguments: argparse.Namespace, feed: SoundFeed, open_things: contextlib.ExitStack, *, quiet: bool = False
+) -> None:
+    """Begin to fill `feed` with what the options ask for; `quiet`: nothing unless it is named."""
+    from avatar.call.devices import Microphone, SoundFile
+
+    feed.muted = arguments.mute
+    if arguments.sound is not None:
+        open_things.callback(SoundFile(feed, arguments.sound).close)
+        return
+    if arguments.microphone == "none" or (quiet and arguments.microphone is None):
+        return
+    try:
+        open_things.callback(Microphone(feed, arguments.microphone).close)
+    except CallError as error:
+        if arguments.microphone is not None:
+            raise
+        print(f"avatar: you will not be heard: {error}", file=sys.stderr)
