@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from avatar.cli import arguments as shared
 from avatar.cli import calling, live, portrait
-from avatar.cli.keys import Keys
 from avatar.errors import CallError, OutputError
 
 if TYPE_CHECKING:
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from avatar.call import Call, CallOptions
+    from avatar.call.by_hand import CallByHand
     from avatar.cli.arguments import Subparsers
 
 DEFAULT_MINUTES = 60.0
@@ -108,14 +107,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     from avatar.call import BrowserCamera
 
-    stop, ended = threading.Event(), threading.Event()
     with contextlib.ExitStack() as open_things:
         stages = calling.open_stages(arguments, identity, open_things)
         camera = stages.source if isinstance(stages.source, BrowserCamera) else None
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         hear = _open_speaker(arguments, open_things)
         told = sys.stderr if arguments.json else sys.stdout
-        call: calling.Calling
+        call: Call | CallByHand
         if arguments.paste is not None:
             call = _call_by_hand(arguments, hear, outputs, told)
         else:
@@ -123,19 +121,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.window:
             _open_window(call.guest_picture, outputs)
         calling.open_sound(arguments, call.sound, open_things, quiet=camera is not None)
-
-        def end() -> None:
-            ended.set()
-            stop.set()
-
-        def mute() -> None:
-            call.sound.muted = not call.sound.muted
-            print("avatar: muted" if call.sound.muted else "avatar: not muted", file=sys.stderr)
-
-        open_things.enter_context(Keys({"m": mute, "n": stages.retarget.set_neutral, "q": end}))
-        summary = stages.go(outputs, stop=stop, seconds=arguments.seconds)
+        summary, status = calling.talk(arguments, stages, call, outputs)
     live.tell(summary, as_json=arguments.json)
-    return shared.INTERRUPTED if stop.is_set() and not ended.is_set() else 0
+    return status
 
 
 def _serve(
@@ -211,7 +199,7 @@ def _call_by_hand(
     hear: Callable[[AudioFrame], None] | None,
     outputs: live.Outputs,
     told: TextIO,
-) -> calling.Calling:
+) -> CallByHand:
     from avatar.call.by_hand import CallByHand
     from avatar.call.paste import invitation_page, read_answer
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from avatar.cli import arguments as shared
 from avatar.cli import live
+from avatar.cli.keys import Keys
 from avatar.errors import CallError
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
-
     from avatar.call import BrowserCamera, Ice
     from avatar.call.sound import SoundFeed
     from avatar.capture import Source as CaptureSource
@@ -39,7 +38,6 @@ class Calling(Protocol):
 
     sound: SoundFeed
 
-    def guest_picture(self) -> VideoFrame | None: ...
     def __call__(self, frame: Frame) -> None: ...
 
 
@@ -167,6 +165,25 @@ def open_stages(
     open_things.callback(source.close)
     retarget = Retargeter(identity, mode=arguments.motion)
     return Stages(source, tracker, retarget, renderer, times, arguments.fps or source.fps or FPS)
+
+
+def talk(
+    arguments: argparse.Namespace, stages: Stages, call: Calling, outputs: live.Outputs
+) -> tuple[Summary, int]:
+    """Run until q, Ctrl-C, --seconds or the end of a camera file; gives the summary and the exit status."""
+    stop, ended = threading.Event(), threading.Event()
+
+    def end() -> None:
+        ended.set()
+        stop.set()
+
+    def mute() -> None:
+        call.sound.muted = not call.sound.muted
+        print("avatar: muted" if call.sound.muted else "avatar: not muted", file=sys.stderr)
+
+    with Keys({"m": mute, "n": stages.retarget.set_neutral, "q": end}):
+        summary = stages.go(outputs, stop=stop, seconds=arguments.seconds)
+    return summary, shared.INTERRUPTED if stop.is_set() and not ended.is_set() else 0
 
 
 def open_sound(

@@ -175,7 +175,7 @@ async function join(camera, sound) {
   at("mine").srcObject = state.stream;
   at("mine").classList.toggle("shown", Boolean(state.stream?.getVideoTracks().length));
   remember();
-  at("leave").focus();
+  (at("sound").disabled ? at("leave") : at("sound")).focus();
 }
 
 function over(text) {
