@@ -10,11 +10,12 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from avatar.call.call import LOUD, NAMES
+from avatar.call.encoder import picture_track
 from avatar.call.feed import Feed
 from avatar.call.ice import Ice
-from avatar.call.peer import AGREE_S, CLOSE_S, Codec, Peer, Received
+from avatar.call.peer import AGREE_S, CLOSE_S, Peer, Received
 from avatar.call.sound import SoundFeed, SoundTrack
-from avatar.call.tracks import VideoTrack
+from avatar.call.tracks import Codec, Quality
 from avatar.records import Frame
 from avatar.web.loop import LoopThread
 
@@ -26,7 +27,8 @@ class CallByHand:
 
     Args:
         ice: which servers help.
-        codec: of the picture.
+        codec: of the picture,
+        quality: and how well it is encoded.
         hear: gets the guest's sound, in the thread of the network; it must not wait.
 
     Attributes:
@@ -36,7 +38,13 @@ class CallByHand:
 
     constant_rate = False
 
-    def __init__(self, ice: Ice, codec: Codec, hear: Callable[[AudioFrame], None] | None = None) -> None:
+    def __init__(
+        self,
+        ice: Ice,
+        codec: Codec,
+        quality: Quality = "usual",
+        hear: Callable[[AudioFrame], None] | None = None,
+    ) -> None:
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.sound = SoundFeed()
@@ -44,7 +52,7 @@ class CallByHand:
         self._loop = LoopThread("call")
         self._feed = Feed(self._loop)
         self._picture: VideoFrame | None = None
-        self._peer = self._loop.run(self._make(ice, codec, hear))
+        self._peer = self._loop.run(self._make(ice, codec, quality, hear))
 
     def __call__(self, frame: Frame) -> None:
         """Send a frame; never waits."""
@@ -70,11 +78,13 @@ class CallByHand:
             _log.warning("the call did not end in order")
         self._loop.close()
 
-    async def _make(self, ice: Ice, codec: Codec, hear: Callable[[AudioFrame], None] | None) -> Peer:
+    async def _make(
+        self, ice: Ice, codec: Codec, quality: Quality, hear: Callable[[AudioFrame], None] | None
+    ) -> Peer:
         return Peer(
             NAMES["guest"],
             ice,
-            [VideoTrack(self._feed), SoundTrack(self.sound, lambda: self._feed.age_ns)],
+            [picture_track(self._feed, codec, quality), SoundTrack(self.sound, lambda: self._feed.age_ns)],
             Received(self._show, hear),
             codec=codec,
             on_connected=lambda: _log.info("%s is here", NAMES["guest"]),

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from aiortc import MediaStreamTrack
 from av.audio.frame import AudioFrame
@@ -16,13 +15,14 @@ from av.video.frame import VideoFrame
 
 from avatar.call import invitation as links
 from avatar.call.camera import BrowserCamera
+from avatar.call.encoder import picture_track
 from avatar.call.feed import Feed
 from avatar.call.ice import Ice
 from avatar.call.invitation import Invitation, Role
-from avatar.call.peer import Codec, Peer, Received
+from avatar.call.peer import Peer, Received
 from avatar.call.routes import Routes
 from avatar.call.sound import Cutter, SoundFeed, SoundTrack, mono
-from avatar.call.tracks import VideoTrack
+from avatar.call.tracks import Codec, Quality
 from avatar.errors import CallError
 from avatar.records import Frame
 from avatar.tools import clock
@@ -30,8 +30,6 @@ from avatar.web.addresses import LOOPBACK, is_loopback, listen, reachable_as
 from avatar.web.certificate import Certificate, make_certificate
 from avatar.web.loop import LoopThread
 from avatar.web.server import Place, Server
-
-Quality: TypeAlias = Literal["usual", "high"]
 
 NAMES: dict[Role, str] = {"guest": "the guest", "camera": "the camera's browser"}
 LOUD = ("aiortc", "aioice", "aiohttp.server", "aiohttp.web")
@@ -57,6 +55,8 @@ class CallOptions:
     """Names of this computer besides its addresses, the one for links first."""
     ice: Ice = field(default_factory=Ice)
     codec: Codec = "vp8"
+    quality: Quality = "usual"
+    """high: encoded here, at up to 6 Mbit/s, see `encoder`."""
     expires_s: float = 3600.0
     """How long a link may wait for somebody."""
     state: Path | None = None
@@ -193,7 +193,9 @@ class Call:
         return True
 
     def _tracks(self, role: Role) -> list[MediaStreamTrack]:
-        picture: MediaStreamTrack = VideoTrack(self._feed)
+        # Who sees the picture in a corner of the own screen does not need more of it.
+        quality: Quality = self._options.quality if role == "guest" else "usual"
+        picture = picture_track(self._feed, self._options.codec, quality)
         return [picture, SoundTrack(self.sound, lambda: self._feed.age_ns)] if role == "guest" else [picture]
 
     def _received(self, role: Role) -> Received:

@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from aiortc import (
     MediaStreamTrack,
@@ -19,11 +18,11 @@ from aiortc.mediastreams import MediaStreamError
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
+from avatar.call.encoder import EncodedTrack
 from avatar.call.ice import Ice
 from avatar.call.offers import check_sdp
+from avatar.call.tracks import Codec
 from avatar.errors import CallError
-
-Codec: TypeAlias = Literal["vp8", "h264"]
 
 AGREE_S = 10.0
 """How long offer and answer may take, with all that ICE servers are asked."""
@@ -54,7 +53,8 @@ class Peer:
         ice: which servers help.
         tracks: what is sent.
         received: who gets what comes.
-        codec: of the picture that is sent, if the other side knows it.
+        codec: of the picture that is sent, if the other side knows it. A track that encodes by itself needs
+            just this one.
         on_connected: called when the two have found each other.
         on_closed: called once with a reason, in words that follow the name.
 
@@ -161,6 +161,8 @@ class Peer:
     def _prefer_codec(self) -> None:
         known = RTCRtpSender.getCapabilities("video").codecs
         wanted = sorted(known, key=lambda one: one.mimeType.lower() != f"video/{self._codec}")
+        if any(isinstance(track, EncodedTrack) for track in self._tracks):
+            wanted = [one for one in known if one.mimeType.lower() in (f"video/{self._codec}", "video/rtx")]
         for transceiver in self.connection.getTransceivers():
             if transceiver.kind == "video":
                 transceiver.setCodecPreferences(wanted)
@@ -184,14 +186,20 @@ class Peer:
         last, quiet_s = -1, 0.0
         while quiet_s < SILENCE_S:
             await asyncio.sleep(1.0)
-            received = await self._received_bytes()
+            received = await self._look()
             quiet_s = 0.0 if received != last else quiet_s + 1.0
             last = received
         self._end("vanished")
 
-    async def _received_bytes(self) -> int:
-        report = await self.connection.getStats()
-        return sum(one.bytesReceived for one in report.values() if one.type == "transport")
+    async def _look(self) -> int:
+        """How many bytes have come; what the other side says of our picture goes to the track."""
+        report = list((await self.connection.getStats()).values())
+        for one in report:
+            if one.type == "remote-inbound-rtp" and one.kind == "video":
+                for track in self._tracks:
+                    if isinstance(track, EncodedTrack):
+                        track.report(one.fractionLost / 256, one.roundTripTime)
+        return sum(one.bytesReceived for one in report if one.type == "transport")
 
     def _state_changed(self) -> None:
         state = self.connection.connectionState

@@ -7,11 +7,12 @@ import logging
 from typing import Protocol
 
 from avatar.call.call import LOUD
+from avatar.call.encoder import picture_track
 from avatar.call.feed import Feed
 from avatar.call.ice import Ice
-from avatar.call.peer import Codec, Peer, Received
+from avatar.call.peer import Peer, Received
 from avatar.call.sound import SoundFeed, SoundTrack
-from avatar.call.tracks import VideoTrack
+from avatar.call.tracks import Codec, Quality
 from avatar.errors import CallError
 from avatar.records import Frame
 from avatar.web.loop import LoopThread
@@ -45,7 +46,8 @@ class Publisher:
     Args:
         conference: where.
         ice: which servers help.
-        codec: of the picture.
+        codec: of the picture,
+        quality: and how well it is encoded.
 
     Attributes:
         sound: what the others hear.
@@ -56,11 +58,11 @@ class Publisher:
 
     constant_rate = False
 
-    def __init__(self, conference: Conference, ice: Ice, codec: Codec) -> None:
+    def __init__(self, conference: Conference, ice: Ice, codec: Codec, quality: Quality = "usual") -> None:
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.sound = SoundFeed()
-        self._conference, self._ice, self._codec = conference, ice, codec
+        self._conference, self._ice, self._codec, self._quality = conference, ice, codec, quality
         self._loop = LoopThread("publish")
         self._feed = Feed(self._loop)
         self._over: asyncio.Event | None = None
@@ -90,7 +92,10 @@ class Publisher:
         self._peer = Peer(
             self._conference.told,
             self._ice,
-            [VideoTrack(self._feed), SoundTrack(self.sound, lambda: self._feed.age_ns)],
+            [
+                picture_track(self._feed, self._codec, self._quality),
+                SoundTrack(self.sound, lambda: self._feed.age_ns),
+            ],
             Received(),
             codec=self._codec,
             on_closed=self._lost,

@@ -154,6 +154,7 @@ def _options(arguments: argparse.Namespace) -> CallOptions:
         names=tuple(arguments.name or ()),
         ice=calling.ice(arguments),
         codec=arguments.codec,
+        quality=arguments.quality,
         expires_s=60 * arguments.expires,
         state=cache_dir() / STATE,
         again=arguments.again,
@@ -204,7 +205,7 @@ def _call_by_hand(
     from avatar.call.paste import invitation_page, read_answer
 
     ice = calling.ice(arguments)
-    call = CallByHand(ice, arguments.codec, hear)
+    call = CallByHand(ice, arguments.codec, arguments.quality, hear)
     outputs.add(call)
     arguments.paste.write_text(invitation_page(call.offer(), ice), encoding="utf-8")
     print(

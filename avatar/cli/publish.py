@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.ExitStack() as open_things:
         stages = calling.open_stages(arguments, identity, open_things)
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
-        publisher = Publisher(conference, calling.ice(arguments), arguments.codec)
+        publisher = Publisher(conference, calling.ice(arguments), arguments.codec, arguments.quality)
         outputs.add(publisher)
         calling.open_sound(arguments, publisher.sound, open_things)
         summary, status = calling.talk(arguments, stages, publisher, outputs)
