@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,9 @@ class PlainRenderer:
     def __init__(self, colour: Sequence[int] = (90, 60, 30), size: tuple[int, int] = SIZE) -> None:
         self.size, self.colour = size, colour
 
-    def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
-        return Frame(np.full((self.size[1], self.size[0], 3), self.colour, np.uint8), index, captured_ns)
+    def begin(self, motion: Motion, index: int, captured_ns: int) -> Callable[[], Frame]:
+        rgb = np.full((self.size[1], self.size[0], 3), self.colour, np.uint8)
+        return lambda: Frame(rgb, index, captured_ns)
 
 
 class Numbers:

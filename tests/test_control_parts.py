@@ -235,6 +235,15 @@ def played(stage: Stage, index: int = 0) -> U8:
     return stage(motion, index, index * 33_000_000).rgb
 
 
+def test_who_began_a_frame_finishes_it() -> None:
+    stage = Stage(cast((10, 0, 0)))
+    motion = stage.retarget(Observation(made_face(), 0, 0))
+    finish = stage.begin(motion, 0, 0)
+    stage.exchange(cast((20, 0, 0)))
+    assert played(stage, 1)[-1, 0, 0] == 20
+    assert finish().rgb[-1, 0, 0] == 10
+
+
 def test_another_cast_plays_from_the_next_frame_on() -> None:
     stage = Stage(cast((10, 0, 0)))
     assert played(stage)[-1, 0, 0] == 10

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from avatar.capture import Source as CaptureSource
-    from avatar.control import Outlet, Preview, Recorder
     from avatar.live import Status, Summary
     from avatar.live.loop import Output as LiveOutput
     from avatar.live.loop import Renderer, Retarget, Source, Tracker
@@ -53,10 +52,10 @@ class Outputs:
     """
 
     def __init__(self) -> None:
-        self.all: list[CliOutput | Preview | Recorder | Outlet] = []
+        self.all: list[CliOutput] = []
         self.left_behind: list[LiveOutput] = []
 
-    def add(self, output: CliOutput | Preview | Recorder | Outlet) -> None:
+    def add(self, output: CliOutput) -> None:
         """Take `output` in, to be closed by `close`."""
         self.all.append(output)
 

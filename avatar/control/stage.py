@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,8 +21,8 @@ class Renders(Protocol):
     def size(self) -> tuple[int, int]:
         """(width, height) of its frames."""
 
-    def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
-        """Make one frame."""
+    def begin(self, motion: Motion, index: int, captured_ns: int) -> Callable[[], Frame]:
+        """Make the first half of a frame; what comes back makes the rest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,14 +34,14 @@ class Cast:
 
     def rehearse(self) -> None:
         """Make a first frame, which takes longer than all others."""
-        self.renderer(self.retarget(Observation(None, 0, 0)), 0, 0)
+        self.renderer.begin(self.retarget(Observation(None, 0, 0)), 0, 0)()
         self.retarget.reset()
 
 
 class Stage:
     """Stands for retarget and renderer of a run, and lets others take their place while it goes.
 
-    `retarget` and the call are for the generator's thread, all else for any.
+    `retarget` and `begin` are for one thread of the run, what `begin` returns for another, all else for any.
 
     Args:
         cast: who plays first.
@@ -97,9 +98,18 @@ class Stage:
 
     def __call__(self, motion: Motion, index: int, captured_ns: int) -> Frame:
         """The finished frame, with what is laid over it."""
+        return self.begin(motion, index, captured_ns)()
+
+    def begin(self, motion: Motion, index: int, captured_ns: int) -> Callable[[], Frame]:
+        """The first half of a frame. Who began it makes the rest, too, if another plays by then."""
         if self.paused:
-            return Frame(self._card, index, captured_ns)
-        frame = self._cast.renderer(motion, index, captured_ns)
-        if self.badge:
-            self._sign(frame.rgb)
-        return frame
+            return lambda: Frame(self._card, index, captured_ns)
+        finish = self._cast.renderer.begin(motion, index, captured_ns)
+
+        def finished() -> Frame:
+            frame = finish()
+            if self.badge:
+                self._sign(frame.rgb)
+            return frame
+
+        return finished

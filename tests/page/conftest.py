@@ -133,7 +133,7 @@ def run(
         tracker = open_things.enter_context(FaceTracker())
         driving, watched = play.drive(camera, tracker, open_things, fps=30.0, end=stop.set)  # type: ignore[arg-type]
         outputs = live.Outputs()
-        outputs.add(output)  # type: ignore[arg-type]
+        outputs.add(output)
         page = play.show(outputs, ["null"], open_things)
         assert page is not None
 
