@@ -31,11 +31,11 @@ from avatar.control import (
     folders,
 )
 from avatar.control.feed import Feed
-from avatar.control.signs import Badge, card
 from avatar.errors import CameraError, CameraLostError, IdentityFileError, OutputError, PictureError
 from avatar.identity.file import save_identity
 from avatar.records import U8, Frame, Identity, Observation
 from avatar.retarget import Retargeter, Tuning
+from avatar.tools.signs import Badge, card
 
 
 def unpacked(content: bytes) -> U8:

@@ -26,6 +26,7 @@ from avatar.output.virtual_devices import (
 )
 from avatar.records import U8
 from avatar.tools import clock
+from avatar.tools.signs import OFF, card
 
 
 class StandInDevice:
@@ -83,12 +84,30 @@ def test_frames_arrive_as_they_are(stand_in: type[StandInDevice]) -> None:
     assert device.options == (160, 120, 30, None)
     assert device.fourcc == pyvirtualcam.util.encode_fourcc(pyvirtualcam.PixelFormat.RGB.value)
     # neither mirrored nor with red and blue exchanged
+    assert len(device.sent) == 3
     assert all(np.array_equal(sent, frame(number).rgb) for number, sent in enumerate(device.sent))
     camera.close()
     camera.close()
     assert device.closed == 1
     with pytest.raises(OutputError, match="is closed"):
         camera(frame(0))
+
+
+def test_the_last_frame_is_a_card(stand_in: type[StandInDevice]) -> None:
+    camera = VirtualCamera(30, (160, 120))
+    camera(frame(0))
+    camera.close()
+    sent = stand_in.last.sent
+    assert len(sent) == 2
+    np.testing.assert_array_equal(sent[-1], card((160, 120), OFF))
+
+
+def test_a_device_that_is_gone_is_let_go_without_a_card(stand_in: type[StandInDevice]) -> None:
+    camera = VirtualCamera(30, (160, 120))
+    stand_in.last.gone = True
+    camera.close()
+    assert stand_in.last.closed == 1
+    assert not stand_in.last.sent
 
 
 def test_it_never_waits(stand_in: type[StandInDevice]) -> None:

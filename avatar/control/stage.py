@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from avatar.control.signs import Badge, card
 from avatar.records import U8, Frame, Motion, Observation
 from avatar.retarget import Retargeter, Tuning
+from avatar.tools.signs import Badge, card
 
 
 class Renders(Protocol):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from typing import Any
 
 from avatar.errors import OutputError, VirtualCameraError
 from avatar.output.virtual_devices import how_to_create, virtual_camera_devices
 from avatar.records import Frame
+from avatar.tools.signs import OFF, card
 
 
 class VirtualCamera:
@@ -74,10 +76,12 @@ class VirtualCamera:
         self.frames += 1
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Let go of the device. Its last frame is a card: what reads it may show that frame for long."""
         camera, self._camera = self._camera, None
-        if camera is not None:
-            camera.close()
+        if camera is None:
+            return
+        with closing(camera), suppress(RuntimeError, OSError):
+            camera.send(card(self.size, OFF))
 
 
 def _why_not(device: str | None, error: RuntimeError) -> str:

@@ -10,6 +10,7 @@ from avatar.records import F32, U8
 BADGE = "AI GENERATED"
 """As the Code of Practice to Article 50 of the European AI Act words it."""
 PAUSED = "Be right back"
+OFF = "Camera off"
 
 _HEIGHT = 0.052
 """Of the badge, as a part of the canvas' smaller side;"""
