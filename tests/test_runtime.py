@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -301,6 +302,26 @@ def test_an_engine_that_a_library_cannot_build_is_an_error(tmp_path: Path) -> No
     (tmp_path / "x.onnx").write_bytes(b"no network")
     with pytest.raises(ModelError, match="tensorrt_rtx cannot build an engine: "):
         tensorrt_runtime.build("rtx", tmp_path / "x.onnx", tmp_path / "x.engine")
+
+
+def test_signals_find_their_stack_when_engines_are_gone(built: Path) -> None:
+    """On processors with AMX the process ended here; others set no stack, and prove nothing."""
+    (file,) = built.glob("*.onnx")
+    code = f"""
+import faulthandler, signal
+from pathlib import Path
+from avatar.runtime.openvino_runtime import OpenVinoRuntime
+faulthandler.enable()
+came = []
+signal.signal(signal.SIGTERM, lambda *_: came.append(1))
+one, other = (OpenVinoRuntime(Path({str(file)!r}), "fp32", 1) for _ in range(2))
+del one
+del other
+signal.raise_signal(signal.SIGTERM)
+assert came == [1]
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_half_precision_leaves_norms_and_maps_whole(probe: Probe) -> None:

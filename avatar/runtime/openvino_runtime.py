@@ -6,6 +6,7 @@ of its own, `openvino_telemetry`. Where that is missing it does without; so it i
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import sys
@@ -35,13 +36,13 @@ def version() -> str:
 
 def precisions() -> list[str]:
     """What can be had here, the fastest first."""
-    able = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ["bf16", "fp32"] if "BF16" in able else ["fp32"]
 
 
 def device() -> str:
     """The processor's name."""
-    return str(_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME")).strip() or platform.processor()
+    return str(_core().get_property("CPU", "FULL_DEVICE_NAME")).strip() or platform.processor()
 
 
 class OpenVinoRuntime:
@@ -61,7 +62,7 @@ class OpenVinoRuntime:
     def __init__(self, file: Path, precision: str, threads: int) -> None:
         self.precision, self.threads = precision, threads
         self.told = f"OpenVINO, {precision}, {threads} thread{'s'[: threads > 1]}"
-        openvino = _openvino()
+        core = _core()
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -70,7 +71,6 @@ class OpenVinoRuntime:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            core = openvino.Core()
             self._request = core.compile_model(core.read_model(file), "CPU", settings).create_infer_request()
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot use {file}: {_first_line(error)}") from error
@@ -117,6 +117,18 @@ def _median_ms(runtime: OpenVinoRuntime, frames: Sequence[FrameInputs]) -> float
 
 def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@functools.cache
+def _core() -> Any:
+    """The only one of this process, for as long as it lives.
+
+    With each core comes a CPU plugin, which on processors with large registers sets an alternate stack for
+    signals, and at its end brings back the one it found (seen in OpenVINO 2026.4.1). When of two the first is
+    freed first, the second brings back a stack that is freed, and the next signal, such as a Ctrl-C, ends the
+    process.
+    """
+    return _openvino().Core()
 
 
 def _openvino() -> Any:
