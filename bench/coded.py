@@ -62,7 +62,7 @@ class Codes:
         code = self._by_index.get(frame.index)
         if code is None:
             return frame
-        for old in [number for number in self._by_index if number < frame.index]:
+        for old in [number for number in list(self._by_index) if number < frame.index]:
             del self._by_index[old]
         rgb = frame.rgb.copy()
         timecode.stamp(rgb, code)
