@@ -182,7 +182,7 @@ def hostile(offer: str) -> dict[str, str | bytes]:
         "header alone": "v=0\r\n",
         "large": offer + "a=x:" + "y" * MOST_BYTES,
         "a long line": offer + "a=x:" + "y" * 5000 + "\r\n",
-        "many media": offer + media * 40,
+        "many media": offer + media * 5,
         "a kind that is none": offer.replace("m=video", "m=teapot"),
         "a port that is none": re.sub(r"m=video \d+", "m=video nine", offer),
         "a fingerprint of nothing": re.sub(r"a=fingerprint:.*", "a=fingerprint:sha-256 00", offer),
@@ -249,8 +249,16 @@ def test_only_sdp_is_taken_and_only_from_our_own_page() -> None:
         run(go(call))
 
 
-def test_check_sdp_takes_what_browsers_send() -> None:
-    check_sdp(run(an_offer()))
+def test_who_wants_the_picture_alone_gets_it() -> None:
+    async def go(call: Call) -> str:
+        browser = Browser(url_of(call))
+        assert check_sdp(offer := await an_offer()) == {"video"}
+        assert await browser.post(offer) == 201
+        return browser.text
+
+    with calling(paint=False) as call:
+        answer = run(go(call))
+    assert "m=video" in answer and "m=audio" not in answer
 
 
 def test_links_are_kept_for_a_run_after_a_crash(tmp_path: Path) -> None:

@@ -14,8 +14,12 @@ MOST_CANDIDATES = 64
 _LONGEST_LINE = 4096
 
 
-def check_sdp(text: str) -> None:
-    """Raises CallError if `text` is no SDP of a size that a browser would make."""
+def check_sdp(text: str) -> set[str]:
+    """Look at an SDP; gives the kinds of media in it: audio, video, application.
+
+    Raises:
+        CallError: it is no SDP, or none of a size that a browser would make.
+    """
     if len(text.encode(errors="replace")) > MOST_BYTES:
         raise CallError(f"the SDP is larger than {MOST_BYTES // 1024} KiB")
     lines = text.splitlines()
@@ -33,3 +37,4 @@ def check_sdp(text: str) -> None:
     for needed in ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:"):
         if not any(line.startswith(needed) for line in lines):
             raise CallError(f"the SDP has no {needed[2:-1]}")
+    return {*media}

@@ -94,9 +94,10 @@ class Peer:
                 in time. The peer is closed then.
         """
         async with self._agreeing():
-            check_sdp(offer)
+            kinds = check_sdp(offer)
             for track in self._tracks:
-                self.connection.addTrack(track)
+                if track.kind in kinds:  # aiortc stumbles over more than is asked for
+                    self.connection.addTrack(track)
             self._prefer_codec()
             await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             await self.connection.setLocalDescription()
