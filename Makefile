@@ -4,6 +4,7 @@
 # make demo SECONDS=8       stop after 8 seconds
 # make test                 set everything up and run all checks
 # make test-page            try the control page in Chromium, which has to be there
+# make test-calls           calls with a real browser and real servers, in networks of their own; as root
 # make test-tensorrt        build engines for NVIDIA cards, which needs none, in an environment of its own
 #
 # Needs Python 3.11, 3.12 or 3.13. On Linux the public package index carries PyTorch built for NVIDIA cards,
@@ -20,7 +21,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 bin := $(VENV)/bin
 PIP_FAILED = { echo "make: pip could not install the packages; the reason stands above." >&2; exit 1; }
 
-.PHONY: help demo test test-page test-tensorrt setup dev clean
+.PHONY: help demo test test-page test-calls test-tensorrt setup dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -38,6 +39,15 @@ test: dev
 test-page: dev $(VENV)/.installed-page
 	@$(bin)/avatar fetch-models
 	@$(bin)/python -m pytest tests/page
+
+# What is not there, and cannot be installed, skips its tests with the reason.
+CALLS_NEED = chromium janus coturn iproute2
+test-calls: dev
+	@$(bin)/avatar fetch-models
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(CALLS_NEED) >/dev/null 2>&1; then \
+	    { apt-get update && apt-get install -y --no-install-recommends $(CALLS_NEED); } || \
+	    echo "make: not all of $(CALLS_NEED) can be installed here" >&2; fi
+	@$(bin)/python -m pytest tests/calls
 
 test-tensorrt: $(TENSORRT)/.installed-rtx
 	@$(TENSORRT)/bin/python -m pytest tests/tensorrt
