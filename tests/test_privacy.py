@@ -90,6 +90,21 @@ def test_the_control_page_listens_to_this_machine_alone(tmp_path: Path, astronau
     assert any(" listen(" in line for line in calls.splitlines())
 
 
+def test_a_call_asks_nobody(tmp_path: Path, astronaut: U8, carphone_path: Path) -> None:
+    """It waits for a guest on this computer, and looks up its addresses; nothing is sent to anywhere."""
+    Image.fromarray(astronaut).save(tmp_path / "astronaut.png")
+    quiet = ("--microphone", "none", "--speaker", "none", "--no-window", "--seconds", 2)
+    calls, _ = trace(tmp_path, *avatar("call", tmp_path / "astronaut.png", "--camera", carphone_path, *quiet))
+    assert any("listen(" in line for line in calls.splitlines())
+    sent = [line for line in connections(calls) if re.search(r"\b(connect|sendto|sendmsg|sendmmsg)\(", line)]
+    assert [line for line in sent if "AF_NETLINK" not in line] == []
+    assert [
+        line
+        for line in connections(calls)
+        if "bind(" in line and "127.0.0.1" not in line and "NETLINK" not in line
+    ] == []
+
+
 def test_compile_makes_no_connection(tmp_path: Path) -> None:
     calls, _ = trace(tmp_path, *avatar("compile", "live"))
     assert connections(calls) == []
