@@ -8,16 +8,19 @@ import shlex
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from call_fakes import Browser, calling, only_loopback, run
 from PIL import Image
 
 from avatar.cli import main
-from avatar.records import U8
+from avatar.cli.calling import open_stages
+from avatar.cli.main import build_parser
+from avatar.records import U8, Identity, Observation
 from avatar.weights import resolve
 
 __all__ = ["only_loopback"]
@@ -149,3 +152,18 @@ def test_the_sound_of_a_file_is_heard(carphone_path: Path, tmp_path: Path) -> No
     assert len(pieces) == count
     with pytest.raises(VideoError, match="no sound"):
         SoundFile(feed, carphone_path)
+
+
+def test_the_guest_sees_that_it_is_made(me: str, astronaut_identity: Identity) -> None:
+    shown = []
+    for badge in ("--badge", "--no-badge"):
+        asked = ["call", me, "--camera", me, "--generator", "warp", badge]
+        with ExitStack() as open_things:
+            stages = open_stages(build_parser().parse_args(asked), astronaut_identity, open_things)
+            motion = stages.stage.retarget(Observation(None, 0, 0))
+            shown.append(stages.stage(motion, 0, 0).rgb)
+    changed = np.argwhere((shown[0] != shown[1]).any(-1))
+    height, width = shown[0].shape[:2]
+    (top, left), (bottom, right) = changed.min(0), changed.max(0)
+    assert top < bottom < height / 4
+    assert width / 2 < left < right

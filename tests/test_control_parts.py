@@ -51,8 +51,11 @@ def test_settings_come_back(tmp_path: Path) -> None:
     changed = Settings().changed({"strength": 1, "badge": False, "background": "colour", "colour": "#AABBCC"})
     assert changed.colour == "#aabbcc"
     assert changed.rgb == (170, 187, 204)
-    file.save(changed)
+    file.save({"strength": 1, "badge": False, "background": "colour", "colour": "#AABBCC"})
     assert file.load() == changed
+    # Only what is changed: a run with other settings for itself alone does not save these.
+    file.save({"reach": 0.5})
+    assert file.load() == changed.changed({"reach": 0.5})
 
 
 @pytest.mark.parametrize(

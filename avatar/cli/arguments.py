@@ -181,6 +181,15 @@ def add_canvas(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_badge(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """--badge and --no-badge; None where neither is given, of which `default` says what it means."""
+    parser.add_argument(
+        "--badge",
+        action=argparse.BooleanOptionalAction,
+        help=f"write on the picture that it is made (default: {default})",
+    )
+
+
 def add_generator(parser: argparse.ArgumentParser) -> None:
     """--generator, --weights, --runtime and --precision: what draws the picture."""
     parser.add_argument(

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from avatar.call import BrowserCamera, Ice
     from avatar.call.sound import SoundFeed
     from avatar.capture import Source as CaptureSource
+    from avatar.control import Stage
     from avatar.live import Summary
-    from avatar.pipeline import Renderer
     from avatar.records import Frame, Identity
-    from avatar.retarget import Retargeter
     from avatar.tools.stats import StageTimes
     from avatar.track import FaceTracker
 
@@ -85,6 +84,7 @@ def add_stages(parser: argparse.ArgumentParser) -> None:
     shared.add_motion(parser, default="relative")
     shared.add_canvas(parser)
     parser.set_defaults(size=SIZE)
+    shared.add_badge(parser, default="yes")
     shared.add_generator(parser)
     shared.add_tracker(parser)
     shared.add_camera_settings(parser)
@@ -114,8 +114,8 @@ class Stages:
 
     source: CaptureSource | BrowserCamera
     tracker: FaceTracker | None
-    retarget: Retargeter
-    renderer: Renderer
+    stage: Stage
+    """Retargets and renders, and lays the badge over it."""
     times: StageTimes
     fps: float
 
@@ -124,8 +124,8 @@ class Stages:
         return live.go(
             self.source,
             self.tracker,
-            self.retarget,
-            self.renderer,
+            self.stage.retarget,
+            self.stage,
             outputs,
             times=self.times,
             stop=stop,
@@ -140,6 +140,7 @@ def open_stages(
     """Load what the options ask for; what has to be closed is closed by `open_things`."""
     from avatar.call import BrowserCamera
     from avatar.capture import open_source
+    from avatar.control import Cast, Stage
     from avatar.pipeline import Renderer
     from avatar.retarget import Retargeter
     from avatar.tools.stats import StageTimes
@@ -171,8 +172,9 @@ def open_stages(
         )
         tracker = live.open_tracker(source, arguments.tracker, open_things)
     open_things.callback(source.close)
-    retarget = Retargeter(identity, mode=arguments.motion)
-    return Stages(source, tracker, retarget, renderer, times, arguments.fps or source.fps or FPS)
+    stage = Stage(Cast(Retargeter(identity, mode=arguments.motion), renderer))
+    stage.badge = arguments.badge is not False
+    return Stages(source, tracker, stage, times, arguments.fps or source.fps or FPS)
 
 
 def talk(
@@ -189,7 +191,7 @@ def talk(
         call.sound.muted = not call.sound.muted
         print("avatar: muted" if call.sound.muted else "avatar: not muted", file=sys.stderr)
 
-    with Keys({"m": mute, "n": stages.retarget.set_neutral, "q": end}):
+    with Keys({"m": mute, "n": stages.stage.set_neutral, "q": end}):
         summary = stages.go(outputs, stop=stop, seconds=arguments.seconds)
     return summary, shared.INTERRUPTED if stop.is_set() and not ended.is_set() else 0
 

@@ -45,11 +45,7 @@ def add_page(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="port of the control page (default: any that is free)",
     )
-    parser.add_argument(
-        "--badge",
-        action=argparse.BooleanOptionalAction,
-        help="write on the picture that it is made (default: yes, unless the control page said no)",
-    )
+    shared.add_badge(parser, default="yes, unless the control page said no")
 
 
 def which_portrait(given: Path | None) -> Path:

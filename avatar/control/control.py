@@ -137,7 +137,7 @@ class Control:
                 self._dress_again()
         self._tell_listeners()
         try:
-            self._parts.saved.save(after)
+            self._parts.saved.save(changes)
         except OSError as error:
             raise OutputError(f"the settings cannot be saved: {error.strerror or error}") from error
 
@@ -318,17 +318,19 @@ class Control:
     def _remember(self, avatar: str) -> None:
         """Let the next run begin with that one, unless it is a guest."""
         if avatar != GUEST:
+            changes = {"avatar": avatar}
             with self._lock:
-                self._settings = settings = self._settings.changed({"avatar": avatar})
-            self._parts.saved.save(settings)
+                self._settings = self._settings.changed(changes)
+            self._parts.saved.save(changes)
 
     def _stored(self, background: str, picture: U8) -> None:
         """Keep a background and use it."""
         self._parts.backdrops.store(background, picture)
+        changes = {"background": background}
         with self._lock:
-            self._settings = settings = self._settings.changed({"background": background})
+            self._settings = self._settings.changed(changes)
         self._put_on(self._identity)
-        self._parts.saved.save(settings)
+        self._parts.saved.save(changes)
 
     def _put_on(self, identity: Identity) -> None:
         """Let `identity` play before the background of the settings."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -96,6 +97,7 @@ class SettingsFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()
 
     def load(self) -> Settings:
         """What was saved last. What makes no sense in it, or is of another version, is as it was at first."""
@@ -111,11 +113,13 @@ class SettingsFile:
                 settings = settings.changed({name: value})
         return settings
 
-    def save(self, settings: Settings) -> None:
-        """Remember them.
+    def save(self, changes: Mapping[str, Any]) -> None:
+        """Remember these, beside what was saved before: what holds for one run alone is not among them.
 
         Raises:
             OSError: the place cannot be written.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(self._path, json.dumps(settings.as_json(), indent=1).encode() + b"\n")
+        with self._lock:
+            settings = self.load().changed(changes)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._path, json.dumps(settings.as_json(), indent=1).encode() + b"\n")
