@@ -23,7 +23,7 @@ from avatar.web.certificate import make_certificate
 from avatar.weights import resolve
 from bench import call as bench_call
 from bench import netns
-from bench.call import JOINED
+from bench.call_ends import JOINED
 from bench.chromium import Chromium, Page
 from bench.chromium import missing as no_chromium
 from bench.netns import BAD_NEAR, NEAR, Networks, Weather
