@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -33,6 +33,18 @@ def picture(level: int, side: int = SIDE) -> U8:
     rgb = np.full((side, side, 3), level, np.uint8)
     rgb[:, : side // 3] = 240
     return rgb
+
+
+def url_of(call: Call) -> str:
+    """The guest's link."""
+    return call.links()[0].url
+
+
+async def until(there: Callable[[], bool], patience_s: float = 15.0) -> None:
+    """Wait for something, while the loop goes on."""
+    async with asyncio.timeout(patience_s):
+        while not there():
+            await asyncio.sleep(0.02)
 
 
 class Painter:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiortc import RTCPeerConnection, RTCSessionDescription
-from call_fakes import Painter, calling, only_loopback
+from call_fakes import Painter, calling, only_loopback, url_of
 
-from avatar.call import Call, Ice
+from avatar.call import Ice
 from avatar.call.janus import Janus
 from avatar.call.publish import Publisher
 from avatar.call.whip import Whip
@@ -64,10 +64,6 @@ def serving(*routes: web.AbstractRouteDef) -> Iterator[str]:
     finally:
         loop.run(runner.cleanup())
         loop.close()
-
-
-def url_of(call: Call) -> str:
-    return call.links()[0].url
 
 
 def test_whip_to_our_own_endpoint_and_away_again() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiortc import RTCPeerConnection
-from call_fakes import Browser, calling, only_loopback, run
+from call_fakes import Browser, calling, only_loopback, run, url_of
 
 from avatar.call import Call, CallOptions, Ice, invitation, parse_ice
 from avatar.call.invitation import Standing, invite
@@ -19,10 +19,6 @@ from avatar.call.offers import MOST_BYTES, check_sdp
 from avatar.errors import CallError
 
 __all__ = ["only_loopback"]
-
-
-def url_of(call: Call) -> str:
-    return call.links()[0].url
 
 
 async def an_offer() -> str:
