@@ -224,9 +224,14 @@ async function answerByHand() {
   at("answer").focus();
   at("answer").select();
   say("Waiting for the other side…");
+  let met = false; // before that, the browser may give up and the other side still come
   connection.addEventListener("connectionstatechange", () => {
-    if (connection.connectionState === "connected") { at("exchange").hidden = true; say("Connected."); }
-    if (connection.connectionState === "failed") over("The connection was lost. Ask for a new file.");
+    if (connection.connectionState === "connected") {
+      met = true;
+      at("exchange").hidden = true;
+      say("Connected.");
+    }
+    if (met && connection.connectionState === "failed") over("The connection was lost. Ask for a new file.");
   });
 }
 
