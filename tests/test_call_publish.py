@@ -88,7 +88,13 @@ def test_what_is_refused_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("url", "token"),
-    [("ftp://x/y", None), ("nothing", None), ("http://", None), ("http://example.org/whip", "secret")],
+    [
+        ("ftp://x/y", None),
+        ("nothing", None),
+        ("http://", None),
+        ("http://example.org/whip", "secret"),
+        ("http://127.example.org/whip", "secret"),
+    ],
 )
 def test_an_address_that_cannot_be_used_is_told(url: str, token: str | None) -> None:
     with pytest.raises(CallError) as error:
@@ -227,9 +233,10 @@ def test_what_janus_refuses_is_told(room: int, secret: str, told: str) -> None:
         Publisher(Janus(f"{url}/janus", room, secret=secret), Ice(), "vp8")
 
 
-def test_what_is_no_janus_is_told() -> None:
+@pytest.mark.parametrize("text", ["[1, 2]", "<html>Bad gateway</html>", '{"janus": "error", "error": "no"}'])
+def test_what_is_no_janus_is_told(text: str) -> None:
     async def other(request: web.Request) -> web.Response:
-        return web.Response(text="[1, 2]")
+        return web.Response(text=text)
 
     with serving(web.post("/janus", other)) as url, pytest.raises(CallError, match="than Janus would"):
         Publisher(Janus(f"{url}/janus", 1), Ice(), "vp8")

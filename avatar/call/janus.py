@@ -62,12 +62,12 @@ class Janus:
                 await peer.accept(answer["jsep"]["sdp"])
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise CallError(f"{self.told} cannot be reached: {type(error).__name__} {error}") from error
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CallError(f"{self.told} answers something else than Janus would") from error
 
     async def hold(self) -> None:
         """Ask for events, until cancelled; returns when Janus has put us out, or is gone itself."""
-        with contextlib.suppress(CallError, aiohttp.ClientError, TimeoutError, OSError):
+        with contextlib.suppress(CallError, aiohttp.ClientError, ValueError, OSError):
             while True:
                 event = await self._event()
                 if event.get("janus") in ("hangup", "detached", "timeout"):
@@ -77,7 +77,7 @@ class Janus:
         """Leave the room; that nobody listens any more is no error."""
         if self._http is None:
             return
-        with contextlib.suppress(CallError, aiohttp.ClientError, TimeoutError, OSError):
+        with contextlib.suppress(CallError, aiohttp.ClientError, ValueError, OSError):
             async with asyncio.timeout(3.0):
                 if self._session is not None:
                     await self._ask({"janus": "destroy"})
