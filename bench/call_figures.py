@@ -88,8 +88,10 @@ def processor(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, float]:
-    """What a browser counted meanwhile."""
-    return {name: round(after[name] - before[name], 3) for name in after if after[name] is not None}
+    """What a browser counted meanwhile; what is not in `before` began at zero."""
+    return {
+        name: round(after[name] - (before.get(name) or 0), 3) for name in after if after[name] is not None
+    }
 
 
 def held_ms(counted: dict[str, float]) -> float | None:

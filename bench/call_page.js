@@ -82,7 +82,7 @@
   };
 
   notes.stats = async () => {
-    const found = {};
+    const found = { made_at: livehead.madeAt };
     for (const one of (await livehead.connection.getStats()).values()) {
       if (one.type !== "inbound-rtp") continue;
       found[one.kind] = {

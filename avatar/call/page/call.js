@@ -4,6 +4,10 @@ import { Gone, end, gathered, packed, post, settings } from "./signal.js";
 
 const LOOK_MS = 500;
 const SILENT_MS = 2000; // nothing came for so long: a new connection is faster than waiting for this one
+const HELD_S = 0.12; // a picture that is held back so long although
+const WAIT_S = 0.02; // no round trip is so much above the shortest
+const GOOD_MS = 8000; // for so long, is held back for nothing
+const REST_MS = 20000; // between two connections that are made for that
 const PAUSES_MS = [250, 500, 1000, 2000];
 const GIVE_UP_MS = 10 * 60 * 1000;
 const PICTURE = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30, max: 30 }, facingMode: "user" };
@@ -13,7 +17,7 @@ const say = (text) => { at("status").textContent = text; };
 const complain = (text) => { at("problem").textContent = text; };
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const state = { setup: null, stream: null, connection: null, end: null, on: false, tries: 0, lostAt: 0 };
+const state = { setup: null, stream: null, connection: null, end: null, on: false, tries: 0, lostAt: 0, madeAt: 0 };
 window.livehead = state; // for who wants to look at figures of the connection
 
 // --- what is sent ---------------------------------------------------------------------------------------
@@ -64,9 +68,15 @@ function show(connection) {
   connection.addEventListener("track", (event) => {
     if (event.receiver.jitterBufferTarget !== undefined) event.receiver.jitterBufferTarget = 0;
     theirs.addTrack(event.track);
-    if (at("theirs").srcObject !== theirs) at("theirs").srcObject = theirs;
-    play();
+    if (!at("theirs").srcObject) swap();
   });
+  connection.addEventListener("connectionstatechange", () => {
+    if (connection.connectionState === "connected" && at("theirs").srcObject !== theirs) swap();
+  });
+  function swap() { // not before the new one carries anything: the old picture stays until then
+    at("theirs").srcObject = theirs;
+    play();
+  }
 }
 
 async function play() {
@@ -94,6 +104,7 @@ async function connect() {
   state.connection?.close();
   state.connection = connection;
   await opened(connection);
+  state.madeAt = performance.now();
 }
 
 function opened(connection) {
@@ -109,22 +120,57 @@ function opened(connection) {
   });
 }
 
-/** Bytes that came, of all media together. */
-async function received(connection) {
-  let bytes = 0;
+/** What the browser counted so far: bytes of all media, and how it holds the picture back. */
+async function counted(connection) {
+  const found = { bytes: 0, lost: 0, held: 0, shown: 0, trip: null };
   for (const report of (await connection.getStats()).values()) {
-    if (report.type === "inbound-rtp") bytes += report.bytesReceived;
+    if (report.type === "inbound-rtp") {
+      found.bytes += report.bytesReceived;
+      found.lost += report.packetsLost;
+      if (report.kind === "video") {
+        found.held = report.jitterBufferTargetDelay ?? 0;
+        found.shown = report.jitterBufferEmittedCount ?? 0;
+      }
+    }
+    if (report.type === "candidate-pair" && report.nominated && report.state === "succeeded") {
+      found.trip = report.currentRoundTripTime;
+    }
   }
-  return bytes;
+  return found;
 }
 
-/** Returns when a connection does not carry anything any more. */
+/** Says when the browser still waits for a bad network although the network is good again.
+ *
+ * After a bad time a browser goes on holding picture and sound back, for a minute or more. A new connection
+ * forgets that within a second. Only where nothing was lost and no packet waited for GOOD_MS.
+ */
+function overcautious() {
+  let shortest = Infinity, goodSince = performance.now(), before = null;
+  return (now) => {
+    const time = performance.now();
+    if (now.trip !== null) shortest = Math.min(shortest, now.trip);
+    const waits = now.trip === null || now.trip > shortest + WAIT_S;
+    if (before === null || waits || now.lost !== before.lost) {
+      goodSince = time;
+      before = now;
+      return false;
+    }
+    const held = (now.held - before.held) / Math.max(1, now.shown - before.shown);
+    if (time - goodSince < GOOD_MS) return false;
+    goodSince = time;
+    before = now;
+    return held > HELD_S && time - state.madeAt > GOOD_MS + REST_MS;
+  };
+}
+
+/** Returns when a connection does not carry anything any more, or is better made anew. */
 async function watch(connection) {
   let last = -1, cameAt = performance.now();
+  const isOvercautious = overcautious();
   while (state.on && !["failed", "closed"].includes(connection.connectionState)) {
-    const bytes = await received(connection);
-    if (bytes !== last) { last = bytes; cameAt = performance.now(); }
-    if (performance.now() - cameAt > SILENT_MS) return;
+    const now = await counted(connection);
+    if (now.bytes !== last) { last = now.bytes; cameAt = performance.now(); }
+    if (performance.now() - cameAt > SILENT_MS || isOvercautious(now)) return;
     await pause(LOOK_MS);
   }
 }
