@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avatar.composite import Compositor
 from avatar.errors import PictureError, SeveralFacesError
-from avatar.generate import condition, open_generator, open_networks
+from avatar.generate import Generator, condition, open_generator, open_networks
 from avatar.identity.clip import choose_shots, enroll_shots, look_through
 from avatar.identity.enroll import enroll, take_single
 from avatar.identity.views import with_view
@@ -165,7 +165,7 @@ class Renderer:
         )
         side = min(side, CROP_MAX)
         self._generate = open_generator(generator, identity, side, weights=weights, wanted=wanted)
-        self._warp = Warper(identity, side, with_other=self._generate.looks_at_other)
+        self._warp = warper_for(self._generate, identity, side)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -196,6 +196,11 @@ class Renderer:
 
     def _measure(self, stage: str) -> AbstractContextManager[None]:
         return nullcontext() if self.times is None else self.times.measure(stage)
+
+
+def warper_for(generate: Generator, identity: Identity, side: int) -> Warper:
+    """The warp stage as a generator wants it; both of one identity and one side S of portraits in pixels."""
+    return Warper(identity, side, with_other=generate.looks_at_other, crispness=generate.crispness)
 
 
 def crop_faces(identity: Identity) -> float:

@@ -14,11 +14,11 @@ from avatar.capture import read_picture
 from avatar.capture.pictures import PICTURE_SUFFIXES
 from avatar.errors import PictureError
 from avatar.identity.enroll import enroll
+from avatar.pipeline import warper_for
 from avatar.records import F32, U8, Face, Identity
 from avatar.retarget import Retargeter
 from avatar.tools.facemesh import face_model
 from avatar.tools.geometry import fit_similarity, vector_from_rotation
-from avatar.warp import Warper
 from bench.judges import Judges
 from bench.scores import batched, each, first, is_still, places_of
 from bench.self_driving import SIDE, Driver, Open, Window, evenly
@@ -112,14 +112,14 @@ def drive(
     identity = portrait.identity
     retarget = Retargeter(identity, mode="relative", smoothing=0.0)
     retarget.prepare([one.face for one in driver.seen])
-    warp = Warper(identity, SIDE)
     opened = {name: open_it(identity) for name, open_it in methods.items()}
+    warpers = {name: warper_for(generate, identity, SIDE) for name, generate in opened.items()}
     made: dict[str, list[U8]] = {name: [] for name in opened}
     for i in used:
         observation = driver.seen[driver.choice.moments[i]]
         motion = retarget(observation)
-        warped = warp(motion, observation.captured_ns)
         for name, generate in opened.items():
+            warped = warpers[name](motion, observation.captured_ns)
             made[name].append(portrait.window.of_portrait(generate(warped, motion).rgb))
     made["copy"] = [portrait.picture] * len(used)
     wanted = [face for i in used if (face := faces[i]) is not None]

@@ -14,18 +14,19 @@ import numpy as np
 
 from avatar.capture import VideoFile
 from avatar.errors import NoFaceError
+from avatar.generate import Generator
 from avatar.identity import cut_out, take_apart, to_crop
 from avatar.identity.enroll import CROP_FACES, enroll_face
 from avatar.identity.views import with_view
 from avatar.offline import track_clip
-from avatar.records import F32, U8, Crop, Face, Frame, Identity, Motion, Observation, Portrait, Warped
+from avatar.pipeline import warper_for
+from avatar.records import F32, U8, Crop, Face, Frame, Identity, Motion, Observation
 from avatar.retarget import OwnMotion
 from avatar.tools.facemesh import HEAD_FACES
 from avatar.tools.looks import looks
 from avatar.tools.scaling import resized
 from avatar.tools.window import cut_window, head_window, in_pixels, to_window
 from avatar.train.data.layout import Clip
-from avatar.warp import Warper
 from bench.measures import Mask
 
 SIZE = 256
@@ -38,8 +39,7 @@ GREY = 128
 Track = Callable[[], AbstractContextManager[Callable[[Frame], Face | None]]]
 """Opens a tracker for one clip."""
 Segment = Callable[[U8], F32]
-Generate = Callable[[Warped, Motion], Portrait]
-Open = Callable[[Identity], Generate]
+Open = Callable[[Identity], Generator]
 """Makes a generator ready for a person."""
 
 
@@ -219,9 +219,13 @@ def play(driver: Driver, segment: Segment, methods: Mapping[str, Open]) -> Playe
             real[number] = window.of_picture(rgb)
     opened = {name: open_it(identity) for name, open_it in methods.items()}
     made: dict[str, dict[int, U8]] = {name: {} for name in opened}
-    for number, motion, warped in _moved(driver, identity, real):
+    warpers = {name: warper_for(generate, identity, SIDE) for name, generate in opened.items()}
+    for number, motion, captured_ns in _motions(driver, identity):
         for name, generate in opened.items():
-            made[name][number] = window.of_portrait(generate(warped, motion).rgb)
+            # Frames that are not wanted, too: which view is shown may hang on what was shown before.
+            warped = warpers[name](motion, captured_ns)
+            if number in real:
+                made[name][number] = window.of_portrait(generate(warped, motion).rgb)
     made["copy"] = dict.fromkeys(real, source)
     return Played(
         driver=driver,
@@ -234,23 +238,15 @@ def play(driver: Driver, segment: Segment, methods: Mapping[str, Open]) -> Playe
     )
 
 
-def _moved(
-    driver: Driver, identity: Identity, wanted: Container[int]
-) -> Iterator[tuple[int, Motion, Warped]]:
-    """The wanted frames' number, motion and moved pixels.
-
-    The frames between are moved as well: which view is shown may hang on what was shown before.
-    """
+def _motions(driver: Driver, identity: Identity) -> Iterator[tuple[int, Motion, int]]:
+    """Number, motion and time stamp of the frames with a face, from the first that is compared."""
     crop = identity.crop
     faces = {n: to_crop(one.face.landmarks, crop) for n, one in enumerate(driver.seen) if one.face}
     own = OwnMotion(identity.front, list(faces.values()))
-    warp = Warper(identity, SIDE)
     for number in range(min(driver.choice.moments), len(driver.seen)):
         if number in faces:
             motion = own(faces[number], driver.seen[number].close_ups)
-            warped = warp(motion, driver.seen[number].captured_ns)
-            if number in wanted:
-                yield number, motion, warped
+            yield number, motion, driver.seen[number].captured_ns
 
 
 def _frames(clip: Clip, wanted: Container[int]) -> Iterator[tuple[int, U8]]:

@@ -71,6 +71,10 @@ def judges(missing: frozenset[int] = frozenset()) -> Judges:
 class Brighter:
     """A generator with a mark of its own."""
 
+    looks_at_other = False
+    crispness = 0.0
+    runtime: str | None = None
+
     def __init__(self, identity: Identity, side: int) -> None:
         self._warp = WarpGenerator(identity, side)
 

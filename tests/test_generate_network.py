@@ -18,6 +18,7 @@ from avatar.generate import (
     WarpGenerator,
     condition,
     load_networks,
+    network_generator,
     open_generator,
     psi_of,
     save_networks,
@@ -125,6 +126,25 @@ def test_the_flow_moves_pixels_of_the_crop(astronaut_identity: Identity, tmp_pat
         np.abs(made[middle] - np.roll(bare, -by, axis=1)[middle].astype(int)).mean() for by in (step, 0)
     )
     assert moved < 0.5 * still
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+def test_a_few_rows_at_a_time_are_all_at_once(
+    astronaut_identity: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: float
+) -> None:
+    networks = fresh()
+    awake(networks)
+    trained = load_networks(saved(networks, tmp_path / "awake.safetensors"), "tiny")
+    motion = rigid(astronaut_identity, turn=(0, 0, turn))
+    warped = ViewWarper(astronaut_identity.front, SIDE)(motion)
+    generate = NetworkGenerator(astronaut_identity, SIDE, trained, EXACT)
+    made = {}
+    for rows in (7, SIDE):
+        monkeypatch.setattr(network_generator, "STRIP", rows)
+        made[rows] = generate(warped, motion).rgb.astype(int)
+    assert np.abs(made[7] - made[SIDE]).max() <= 1
+    bare = WarpGenerator(astronaut_identity, SIDE)(warped, motion).rgb
+    assert np.abs(made[7] - bare).max() > 20
 
 
 def test_what_the_camera_saw_of_the_driver_changes_the_mouth_alone(

@@ -7,7 +7,7 @@ import pytest
 
 from avatar.records import F32
 from avatar.tools.facemesh import EYES, MOUTH, face_model
-from avatar.tools.outlines import SUPERSAMPLE, Box, box_around, fill_ring, gap, smooth_ring
+from avatar.tools.outlines import SUPERSAMPLE, Box, box_around, fill_ring, gap, smooth_ring, strips
 
 
 def circle(count: int, radius: float, centre: tuple[float, float]) -> F32:
@@ -104,3 +104,15 @@ def test_the_gap_is_in_parts_of_the_width_and_free_of_size_and_roll() -> None:
 
 def test_a_face_without_any_size_has_no_gap() -> None:
     assert gap(np.zeros((478, 3), np.float32), MOUTH) == 0
+
+
+def test_strips_hold_what_is_there_and_its_surroundings() -> None:
+    cover = np.zeros((50, 40), np.uint8)
+    cover[12, 5] = cover[30, 20] = 1
+    assert list(strips(cover, Box(0, 0, 40, 50), 10)) == [Box(5, 10, 6, 20), Box(20, 30, 21, 40)]
+    assert list(strips(cover, Box(2, 5, 22, 35), 10, margin=4)) == [
+        Box(2, 5, 10, 15),
+        Box(2, 15, 10, 25),
+        Box(16, 25, 22, 35),
+    ]
+    assert not list(strips(cover, Box(30, 0, 40, 50), 10, margin=4))

@@ -38,6 +38,8 @@ class Generator(Protocol):
 
     looks_at_other: bool
     """Whether it makes use of the second best view."""
+    crispness: float
+    """By how much it wants the best view's pixels sharpened, see `tools.scaling.sharpened`."""
     runtime: str | None
     """What runs its network, in words; None if it has none."""
 

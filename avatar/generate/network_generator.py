@@ -13,7 +13,7 @@ from avatar.tools.close_ups import CLOSE_UP, boxes_of
 from avatar.tools.drawing import draw_landmarks
 from avatar.tools.geometry import smoothstep
 from avatar.tools.network_input import warp_slot
-from avatar.tools.outlines import Box, box_around
+from avatar.tools.outlines import Box, box_around, strips
 from avatar.tools.scaling import resized
 from avatar.tools.stacking import over
 from avatar.tools.window import head_window, in_pixels, to_window
@@ -27,6 +27,12 @@ NEAR = 0.03
 SURE = (0.45, 0.75)
 """nor where the network's matte is less than the first of these; in full from the second one on. What lies
 between would be fog around a head that turns."""
+CRISP = 0.2
+"""The warp moves pixels and the network shifts them again, with straight lines between them. Sharpened by so
+much before, they come out as sharp as if shifted along cubic curves, as in training, in an eighth of the
+time."""
+STRIP = 128
+"""Rows of the portrait that are mended at a time: so much stays in the processor's cache on its way."""
 
 
 class NetworkGenerator:
@@ -44,6 +50,7 @@ class NetworkGenerator:
 
     def __init__(self, identity: Identity, side: int, trained: Trained, wanted: Wanted = PLAIN) -> None:
         self.looks_at_other = trained.preset.sees_warps
+        self.crispness = CRISP if trained.preset.sees_warps else 0.0
         self._side = side
         self._plate = resized(identity.plate, side)
         self._style = trained.preset.style
@@ -96,12 +103,16 @@ class NetworkGenerator:
         # Sides of the window to pixels of the crop, in the crop's own directions.
         steps = np.tensordot(window[:, :2] * np.float32(self._side), drawn.flow * self._faded_small, axes=1)
         person, alpha = warped.person.copy(), warped.alpha.copy()
-        to_window = _to_window(window, self._size, self._side, box)
-        moved = self._shifted(warped.person, steps, _to_window(window, small, self._side, box), box)
-        kept = cv2.merge([_in_crop(keep, to_window, box, outside=1)] * 3)
-        cv2.multiply(moved, kept, dst=kept, dtype=cv2.CV_32F)
-        cv2.add(kept, _in_crop(base, to_window, box), dst=box.of(person), dtype=cv2.CV_8U)
-        cv2.add(box.of(alpha), _in_crop(added, to_window, box), dst=box.of(alpha), dtype=cv2.CV_8U)
+        # A fourth channel of nothing: three take OpenCV's remap three times as long.
+        four = np.asarray(cv2.cvtColor(warped.person, cv2.COLOR_BGR2BGRA), np.uint8)
+        fine, coarse = (_to_window(window, size, self._side) for size in (self._size, small))
+        near = round((NEAR + 1 / self._size) * self._side * float(np.hypot(*window[:, 0])))
+        for part in strips(warped.alpha, box, STRIP, near):
+            moved = _shifted(four, steps, coarse, part)
+            kept = cv2.merge([_in_crop(keep, fine, part, outside=1)] * 3)
+            cv2.multiply(moved, kept, dst=kept, dtype=cv2.CV_32F)
+            cv2.add(kept, _in_crop(base, fine, part), dst=part.of(person), dtype=cv2.CV_8U)
+            cv2.add(part.of(alpha), _in_crop(added, fine, part), dst=part.of(alpha), dtype=cv2.CV_8U)
         return person, alpha
 
     def _added(self, wanted: F32, shown: F32) -> F32:
@@ -115,22 +126,26 @@ class NetworkGenerator:
         sure = smoothstep((wanted - SURE[0]) / (SURE[1] - SURE[0]))
         return np.asarray(np.where(added > 0, added * sure, added) * self._faded_bytes, np.float32)
 
-    def _shifted(self, person: U8, steps: F32, to_window: F32, box: Box) -> U8:
-        """The person's part `box` (H, W, 3), each pixel from where `steps` (2, r, r) point."""
-        # One after the other: OpenCV is slow with two channels at once.
-        across, down = (_in_crop(part, to_window, box) for part in steps)
-        columns = across + np.arange(box.left, box.right, dtype=np.float32)
-        rows = down + np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
-        moved = cv2.remap(person, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(moved, np.uint8)
+
+def _shifted(four: U8, steps: F32, to_window: F32, box: Box) -> U8:
+    """The part `box` (H, W, 3) of a picture (S, S, 4), each pixel from where `steps` (2, r, r) point."""
+    # One after the other: OpenCV is slow with two channels at once.
+    across, down = (_in_crop(part, to_window, box) for part in steps)
+    across += np.arange(box.left, box.right, dtype=np.float32)
+    down += np.arange(box.top, box.bottom, dtype=np.float32)[:, None]
+    moved = cv2.remap(four, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR), np.uint8)
 
 
 def _in_crop(values: F32, to_window: F32, box: Box, outside: float = 0) -> F32:
-    """What the window says, (R, R) or (R, R, C), at the pixels (H, W) of the crop's part `box`."""
+    """What the window says, (R, R) or (R, R, C), at the pixels (H, W) of the crop's part `box`.
+
+    `to_window` (2, 3) is of the whole crop.
+    """
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpAffine(values, to_window, box.size, flags=flags, borderValue=outside), np.float32
-    )
+    of_box = to_window.copy()
+    of_box[:, 2] += to_window[:, :2] @ (box.left, box.top)
+    return np.asarray(cv2.warpAffine(values, of_box, box.size, flags=flags, borderValue=outside), np.float32)
 
 
 def _faded(size: int) -> F32:
@@ -146,8 +161,6 @@ def _box_of(window: F32, side: int) -> Box | None:
     return box_around(corners @ window[:, :2].T * side + window[:, 2] * side, side)
 
 
-def _to_window(window: F32, size: int, side: int, box: Box) -> F32:
-    """(2, 3): pixels of the part `box` of the crop to pixels of the window."""
-    to_crop = np.vstack([in_pixels(window, size, side), [0, 0, 1]])
-    to_crop[:2, 2] -= (box.left, box.top)
-    return np.asarray(np.linalg.inv(to_crop)[:2], np.float32)
+def _to_window(window: F32, size: int, side: int) -> F32:
+    """(2, 3): pixels of the crop to pixels of the window."""
+    return np.asarray(cv2.invertAffineTransform(in_pixels(window, size, side)), np.float32)

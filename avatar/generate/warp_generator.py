@@ -16,6 +16,7 @@ class WarpGenerator:
     """
 
     looks_at_other = False
+    crispness = 0.0
     runtime: str | None = None
 
     def __init__(self, identity: Identity, side: int) -> None:

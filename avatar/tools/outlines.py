@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -42,6 +43,22 @@ class Box:
     def of(self, picture: NDArray[_Number]) -> NDArray[_Number]:
         """The part of `picture` (H, W, ...), as a view."""
         return picture[self.top : self.bottom, self.left : self.right]
+
+
+def strips(cover: U8, within: Box, rows: int, margin: int = 0) -> Iterator[Box]:
+    """Boxes of at most `rows` rows that hold all of `cover` (H, W) that lies in `within`, from the top.
+
+    What is not 0 is held, and what is nearer to it than `margin` pixels. Where nothing is, nothing is given.
+    """
+    for top in range(within.top, within.bottom, rows):
+        bottom = min(top + rows, within.bottom)
+        seen = cover[max(0, top - margin) : bottom + margin]
+        columns = np.flatnonzero(np.bitwise_or.reduce(seen, axis=0))
+        if len(columns):
+            left = max(within.left, int(columns[0]) - margin)
+            right = min(within.right, int(columns[-1]) + 1 + margin)
+            if left < right:
+                yield Box(left, top, right, bottom)
 
 
 def box_around(line: F32, side: int, margin: int = 1) -> Box | None:

@@ -11,7 +11,7 @@ import numpy as np
 from avatar.records import F32, U8, Motion, View, Warped
 from avatar.tools.facemesh import OVAL
 from avatar.tools.outlines import Box
-from avatar.tools.scaling import resized
+from avatar.tools.scaling import resized, sharpened
 from avatar.tools.standing import head_fit, standing
 from avatar.warp.eyes import eye_layers
 from avatar.warp.flow import CellFlow, pixels_a_cell, soften
@@ -43,15 +43,16 @@ class ViewWarper:
         view: the pixels.
         side: side S of the result in pixels.
         front: the view in whose crop motions and results lie; None: in that of `view` itself.
+        crispness: by how much its pixels are sharpened first, see `tools.scaling.sharpened`.
     """
 
-    def __init__(self, view: View, side: int, front: View | None = None) -> None:
+    def __init__(self, view: View, side: int, front: View | None = None, crispness: float = 0.0) -> None:
         self.side = side
         self._to_front = None if front is None or front is view else head_fit(view, front)
         still = None if self._to_front is None else standing(view, self._to_front)
         self._mesh = HeadMesh(view, still)
         self._raster = MeshRaster(self._mesh.triangles)
-        texture = resized(view.texture, side)
+        texture = sharpened(resized(view.texture, side), crispness)
         self._layers: list[OpeningLayer] = [*eye_layers(view, texture), InnerMouth(view, side)]
         self._skin = without_openings(texture, view.landmarks)
         self._texture = np.dstack([texture, resized(view.alpha, side)])

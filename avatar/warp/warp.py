@@ -26,12 +26,15 @@ class Warper:
         identity: who.
         side: side S of the result in pixels.
         with_other: whether the second nearest view is wanted too.
+        crispness: of the nearest view, as of `ViewWarper`.
     """
 
-    def __init__(self, identity: Identity, side: int, *, with_other: bool = True) -> None:
+    def __init__(
+        self, identity: Identity, side: int, *, with_other: bool = True, crispness: float = 0.0
+    ) -> None:
         self.side = side
         front, several = identity.front, len(identity.views) > 1
-        self._views = [ViewWarper(view, side, front) for view in identity.views]
+        self._views = [ViewWarper(view, side, front, crispness) for view in identity.views]
         small = identity.views if several and with_other else ()
         self._small = [ViewWarper(view, OTHER_SIDE, front) for view in small]
         self._choose = ViewChooser(identity.views) if several else None
