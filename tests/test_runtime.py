@@ -238,6 +238,36 @@ def test_an_engine_that_says_something_else_is_not_kept(
     assert not engines(cache)
 
 
+def test_more_threads_have_to_be_worth_it() -> None:
+    assert openvino_runtime._worth([10.0]) == 0
+    assert openvino_runtime._worth([10.0, 9.5, 8.9]) == 2
+    assert openvino_runtime._worth([10.0, 6.0, 5.6, 5.3]) == 3
+    assert openvino_runtime._worth([10.0, 9.5, 12.0]) == 0
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_who_works_beside_does_not_choose_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    """Half of the frames of one number are held up; the other half tells."""
+    now = [0.0]
+
+    class Timed:
+        def __init__(self, file: Path, precision: str, threads: int) -> None:
+            self.threads, self._calls = threads, 0
+
+        def __call__(self, inputs: object) -> None:
+            self._calls += 1
+            held_up = self.threads == busy + 1 and self._calls % 2
+            now[0] += (0.006 if self.threads == 2 else 0.010) + (0.05 if held_up else 0)
+
+    monkeypatch.setattr(openvino_runtime, "OpenVinoRuntime", Timed)
+    monkeypatch.setattr(openvino_runtime, "_usable", lambda: 2)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    runtime, took_ms = openvino_runtime.fastest(Path("none"), "fp32", [None])  # type: ignore[list-item]
+    assert runtime.threads == 2 and took_ms == pytest.approx(6)
+
+
 @pytest.mark.usefixtures("built")
 def test_auto_says_what_it_chose_and_why(tiny: Networks, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "avatar"):
