@@ -60,12 +60,30 @@ def test_a_short_loss_of_the_face_is_no_idleness(person: Identity) -> None:
     assert max(jump(before, motion) for motion in drive.hold(None, 0.3)) < 0.05
 
 
+def test_who_was_never_seen_is_alone_from_the_first_frame_on(person: Identity) -> None:
+    drive = alive(person)
+    drive.count = 30 * 3600 * 24  # the clock of a computer that has been on for a day
+    motions = drive.hold(None, 10)
+    assert off(motions[0], person.neutral) < 1e-3, "at rest, not in the middle of a breath"
+    assert blinks([float(motion.blink.min()) for motion in motions]) >= 1
+
+
+def test_left_alone_again_it_blinks_again(person: Identity) -> None:
+    drive = alive(person)
+    drive.hold(None, 60)
+    drive.hold(made_face(), 2)
+    motions = drive.hold(None, 12)
+    assert blinks([float(motion.blink.min()) for motion in motions]) >= 1
+
+
 def test_blinks_come_at_other_times_for_another_seed() -> None:
-    times = np.arange(0, 60, 0.01)
+    times = range(0, 60_000_000_000, 10_000_000)
+    seen = []
     for seed in range(4):
-        starts = [float(t) for t, shut in zip(times, map(Idle(seed).blink, times), strict=True) if shut == 1]
-        assert len(starts) <= 60 / BLINK_EVERY_S[0]
-    assert [Idle(0).blink(t) for t in times] != [Idle(1).blink(t) for t in times]
+        idle = Idle(seed)
+        seen.append([idle.blink(seed + time) for time in times])
+        assert 60 / (BLINK_EVERY_S[1] + 0.5) - 1 <= blinks(seen[-1]) <= 60 / BLINK_EVERY_S[0]
+    assert all(one != other for one, other in itertools.pairwise(seen))
 
 
 def blinks(shut: list[float]) -> int:

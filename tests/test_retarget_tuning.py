@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_drivers import SMILE, Driver, jump, off
+from made_drivers import SMILE, Driver, assert_never_crossed, jump, off
 from made_people import made_face, made_identity
 
 from avatar.records import Identity
@@ -75,6 +75,39 @@ def test_another_portrait_knows_the_driver_at_once(person: Identity, other: Iden
     assert off(motion, other.neutral) > 3
     assert abs(vector_from_rotation(motion.head[:, :3])[1]) > 0.1
     assert off(after(made_face(turn=(0, 0.25, 0))), other.neutral) < 0.3
+
+
+@pytest.mark.parametrize("away_s", [0.2, 0.9, 6.0], ids=["held", "easing", "left alone"])
+def test_another_portrait_goes_on_where_the_driver_was_lost(
+    person: Identity, other: Identity, away_s: float
+) -> None:
+    before, after = Driver(person), Driver(other)
+    before.retarget.tuning = Tuning(alive=True)
+    before.hold(made_face(), 2.0)
+    smiling = before.hold(made_face(SMILE, turn=(0, 0.25, 0)), 1.0)[-1]
+    last = before.hold(None, away_s)[-1]
+    after.count = before.count
+    after.retarget.take_over(before.retarget)
+    goes_on, expected = after(None), before(None)
+    np.testing.assert_allclose(goes_on.head[:, :3], expected.head[:, :3], atol=1e-5)
+    assert goes_on.blink == pytest.approx(expected.blink, abs=1e-6)
+    assert_never_crossed(goes_on)
+    if away_s < 0.4:
+        assert off(goes_on, other.neutral) > 0.5 * off(smiling, person.neutral)
+    else:
+        assert jump(last, expected) < 1.0, "nothing jumps in between"
+
+
+def test_another_portrait_takes_over_while_the_driver_comes_back(person: Identity, other: Identity) -> None:
+    before, after = Driver(person), Driver(other)
+    before.hold(made_face(), 2.0)
+    before.hold(made_face(SMILE), 1.0)
+    before.hold(None, 1.0)
+    before(made_face(turn=(0, 0.3, 0)))
+    after.count = before.count
+    after.retarget.take_over(before.retarget)
+    expected, goes_on = before(made_face(turn=(0, 0.3, 0))), after(made_face(turn=(0, 0.3, 0)))
+    np.testing.assert_allclose(goes_on.head[:, :3], expected.head[:, :3], atol=1e-3)
 
 
 def test_a_calm_face_that_was_asked_for_before_is_taken_after(person: Identity, other: Identity) -> None:

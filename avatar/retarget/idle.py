@@ -18,23 +18,25 @@ SHUT_S, OPEN_S = 0.10, 0.18
 
 
 class Idle:
-    """What an idle portrait does at a time.
+    """What a portrait does from when it was left alone.
 
     Args:
-        seed: of the times at which it blinks.
+        begun_ns: when that was. It is also the seed of the times at which it blinks.
     """
 
-    def __init__(self, seed: int = 0) -> None:
-        self._random = random.Random(seed)
+    def __init__(self, begun_ns: int) -> None:
+        self._begun_ns = begun_ns
+        self._random = random.Random(begun_ns)
         self._blink_s = self._random.uniform(*BLINK_EVERY_S)
 
-    def breath(self, seconds: float) -> tuple[float, float]:
-        """How far the head is tilted [rad] and raised [crop units] so long after the beginning."""
-        wave = math.sin(2 * math.pi * seconds / BREATH_S)
+    def breath(self, now_ns: int) -> tuple[float, float]:
+        """How far the head is tilted [rad] and raised [crop units]; not at all at the beginning."""
+        wave = math.sin(2 * math.pi * self._seconds(now_ns) / BREATH_S)
         return NOD * wave, RISE * wave
 
-    def blink(self, seconds: float) -> float:
+    def blink(self, now_ns: int) -> float:
         """How far the lids are shut, 0..1; asked with rising times."""
+        seconds = self._seconds(now_ns)
         while seconds > self._blink_s + SHUT_S + OPEN_S:
             self._blink_s += SHUT_S + OPEN_S + self._random.uniform(*BLINK_EVERY_S)
         since = seconds - self._blink_s
@@ -42,3 +44,6 @@ class Idle:
             return 0.0
         part = since / SHUT_S if since < SHUT_S else 1 - (since - SHUT_S) / OPEN_S
         return part * part * (3 - 2 * part)
+
+    def _seconds(self, now_ns: int) -> float:
+        return (now_ns - self._begun_ns) / 1e9

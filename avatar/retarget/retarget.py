@@ -95,6 +95,10 @@ class _State:
             self.trust + np.float32(share) * (other.trust - self.trust),
         )
 
+    def suited(self, ratios: F32) -> _State:
+        """The same of another portrait, whose face is (478, 3) so much bigger at each place."""
+        return replace(self, shape=ratios * self.shape)
+
 
 REST = _State(
     np.zeros(3, np.float32),
@@ -141,7 +145,7 @@ class Retargeter:
         self._seen_ns: int | None = None
         self._returned_ns: int | None = None
         self._last_ns: int | None = None
-        self._idle, self._alone_ns = Idle(), 0
+        self._idle: Idle | None = None
         for one in self._filters:
             one.reset()
 
@@ -163,6 +167,10 @@ class Retargeter:
         self._finder, self._fixed, self._anchor = other._finder, other._fixed, other._anchor
         self._prepared, self._frame_size = other._prepared, other._frame_size
         self._seen_ns, self._last_ns = other._seen_ns, other._last_ns
+        # In the middle of whatever the other one did: held, eased, coming back, or left alone.
+        suited = ratios(self._neutral, other._neutral)
+        self._state, self._left = other._state.suited(suited), other._left.suited(suited)
+        self._returned_ns, self._idle = other._returned_ns, other._idle
         if other._reference is not None:
             self._reference = self._make_reference()
         if other._wants_neutral.is_set():
@@ -198,7 +206,7 @@ class Retargeter:
         changed = self._frame_size not in (None, face.frame_size)
         if not self._prepared and (changed or self._was_away(now)):
             self._forget_driver()
-        self._frame_size = face.frame_size
+        self._frame_size, self._idle = face.frame_size, None
         taken = posed(face.landmarks, face.blendshapes)
         self._learn(taken)
         reference = self._reference
@@ -230,14 +238,15 @@ class Retargeter:
         eased = float(smoothstep(share))
         state = self._left.mixed(REST, eased)
         if not self.tuning.alive or eased <= 0:
-            self._alone_ns = now
+            self._idle = None
             return state
-        return self._alive(state, (now - self._alone_ns) / 1e9, eased)
+        self._idle = self._idle or Idle(now)
+        return self._alive(state, self._idle, now, eased)
 
-    def _alive(self, state: _State, seconds: float, share: float) -> _State:
-        """The state with the breath and the blinks of a portrait that was left so long ago."""
-        nod, rise = self._idle.breath(seconds)
-        amount = self._idle.blink(seconds) * share
+    def _alive(self, state: _State, idle: Idle, now: int, share: float) -> _State:
+        """The state with a share of the breath and the blinks of a portrait that is left alone."""
+        nod, rise = idle.breath(now)
+        amount = idle.blink(now) * share
         shape = with_lids_shut(self._neutral + state.shape, amount) - self._neutral
         return replace(
             state,
