@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
+Sign: TypeAlias = Literal["none", "badge", "card"]
+"""What may be written on a frame of the avatar, see `tools.signs`: a badge, or a card in place of it."""
 
 LANDMARKS = 478
 """MediaPipe's face mesh with irises: 468 skin points, then 5 per iris."""
@@ -36,6 +39,8 @@ class Frame:
     """Number of the camera frame, from 0; gaps mean dropped frames."""
     captured_ns: int
     """When the camera frame was taken."""
+    sign: Sign = "none"
+    """What is written on it, and has to stay readable in a mirror."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -233,9 +233,13 @@ def cast(colour: tuple[int, int, int], size: tuple[int, int] = SIZE) -> Cast:
     return Cast(Retargeter(made_identity()), PlainRenderer(colour, size))
 
 
-def played(stage: Stage, index: int = 0) -> U8:
+def framed(stage: Stage, index: int = 0) -> Frame:
     motion = stage.retarget(Observation(made_face(), index, index * 33_000_000))
-    return stage(motion, index, index * 33_000_000).rgb
+    return stage(motion, index, index * 33_000_000)
+
+
+def played(stage: Stage, index: int = 0) -> U8:
+    return framed(stage, index).rgb
 
 
 def test_who_began_a_frame_finishes_it() -> None:
@@ -275,9 +279,24 @@ def test_paused_it_shows_the_card_and_never_the_avatar() -> None:
     stage.paused = True
     shown = played(stage)
     np.testing.assert_array_equal(shown, card(SIZE))
-    np.testing.assert_array_equal(stage.as_in_mirror(shown), shown, "what is written can be read")
     stage.paused = False
     assert played(stage, 1)[-1, 0, 0] == 250
+
+
+def test_in_a_mirror_a_frame_is_as_it_was_made_and_not_as_the_next_one_will_be() -> None:
+    stage = Stage(cast((100, 0, 0)))
+    badged = framed(stage)
+    stage.badge = False
+    bare = framed(stage)
+    stage.paused = True
+    paused = framed(stage)
+    rows, columns = Badge(SIZE).rows, Badge(SIZE).columns
+    there = slice(SIZE[0] - columns.stop, SIZE[0] - columns.start)
+    for state in (True, False):
+        stage.paused, stage.badge = state, not state
+        np.testing.assert_array_equal(stage.as_in_mirror(paused), card(SIZE), "what is written can be read")
+        np.testing.assert_array_equal(stage.as_in_mirror(bare), bare.rgb[:, ::-1])
+        np.testing.assert_array_equal(stage.as_in_mirror(badged)[rows, there], badged.rgb[rows, columns])
 
 
 def test_the_badge_is_on_unless_it_is_switched_off() -> None:

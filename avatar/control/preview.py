@@ -41,8 +41,8 @@ class Preview:
         """Nothing is held."""
 
     def _packed(self, frame: Frame) -> bytes:
-        rgb = frame.rgb
-        return jpeg(narrowed(self._stage.as_in_mirror(rgb) if self.mirror else rgb, WIDEST), QUALITY)
+        shown = self._stage.as_in_mirror(frame) if self.mirror else frame.rgb
+        return jpeg(narrowed(shown, WIDEST), QUALITY)
 
 
 def narrowed(rgb: U8, widest: int) -> U8:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -57,7 +57,7 @@ class Stage:
         self.badge = True
         self.paused = False
         self.tuning = Tuning()
-        self._sign = Badge(self.size)
+        self._badge = Badge(self.size)
         self._card = card(self.size)
         self._card.flags.writeable = False
         self._cast = cast
@@ -75,11 +75,13 @@ class Stage:
         with self._lock:
             self._next = cast
 
-    def as_in_mirror(self, rgb: U8) -> U8:
-        """A frame (H, W, 3) of this stage as its user likes to see it; what is written can still be read."""
-        if self.paused:
-            return rgb
-        return self._sign.mirrored(rgb) if self.badge else np.ascontiguousarray(rgb[:, ::-1])
+    def as_in_mirror(self, frame: Frame) -> U8:
+        """A frame of this stage as its user likes to see it, (H, W, 3); what is written can still be read."""
+        if frame.sign == "card":
+            return frame.rgb
+        if frame.sign == "badge":
+            return self._badge.mirrored(frame.rgb)
+        return np.ascontiguousarray(frame.rgb[:, ::-1])
 
     def set_neutral(self) -> None:
         """Take the driver's next face for his resting face."""
@@ -103,13 +105,14 @@ class Stage:
     def begin(self, motion: Motion, index: int, captured_ns: int) -> Callable[[], Frame]:
         """The first half of a frame. Who began it makes the rest, too, if another plays by then."""
         if self.paused:
-            return lambda: Frame(self._card, index, captured_ns)
+            return lambda: Frame(self._card, index, captured_ns, sign="card")
         finish = self._cast.renderer.begin(motion, index, captured_ns)
 
         def finished() -> Frame:
             frame = finish()
-            if self.badge:
-                self._sign(frame.rgb)
-            return frame
+            if not self.badge:
+                return frame
+            self._badge(frame.rgb)
+            return replace(frame, sign="badge")
 
         return finished

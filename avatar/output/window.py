@@ -28,7 +28,7 @@ class Window:
     Attributes:
         closed: True once the user has closed the window or pressed ESC or q.
         mirror: as above; may be changed at any time.
-        as_in_mirror: how a frame (H, W, 3) is mirrored, where it is more than turned about.
+        as_in_mirror: how a frame is mirrored (H, W, 3), where it is more than turned about.
 
     Raises:
         OutputError: there is no display.
@@ -49,7 +49,7 @@ class Window:
         self.closed = False
         self.mirror = mirror
         self.on_key = on_key
-        self.as_in_mirror: Callable[[U8], U8] = _turned
+        self.as_in_mirror: Callable[[Frame], U8] = _turned
         self.frames = 0
         """Frames shown so far."""
         self._title = title
@@ -63,7 +63,7 @@ class Window:
         """
         if self.closed:
             return
-        picture = cv2.cvtColor(self.as_in_mirror(frame.rgb) if self.mirror else frame.rgb, cv2.COLOR_RGB2BGR)
+        picture = cv2.cvtColor(self.as_in_mirror(frame) if self.mirror else frame.rgb, cv2.COLOR_RGB2BGR)
         try:
             self._show(picture)
         except cv2.error as error:
@@ -101,5 +101,5 @@ class Window:
             self.on_key(chr(key & 0xFF))
 
 
-def _turned(rgb: U8) -> U8:
-    return np.asarray(cv2.flip(rgb, 1), np.uint8)
+def _turned(frame: Frame) -> U8:
+    return np.asarray(cv2.flip(frame.rgb, 1), np.uint8)
