@@ -32,7 +32,7 @@ from avatar.control import (
 )
 from avatar.control.feed import Feed
 from avatar.errors import CameraError, CameraLostError, IdentityFileError, OutputError, PictureError
-from avatar.identity.file import save_identity
+from avatar.identity.file import name_in, save_identity
 from avatar.records import U8, Frame, Identity, Observation
 from avatar.retarget import Retargeter, Tuning
 from avatar.tools.signs import Badge, card
@@ -175,6 +175,26 @@ def test_names_that_are_none_are_refused(tmp_path: Path, astronaut_identity: Ide
     added = gallery.add(astronaut_identity)
     with pytest.raises(IdentityFileError, match="a name has"):
         gallery.rename(added.id, name)
+
+
+def test_files_are_opened_for_the_list_only_when_they_have_changed(
+    tmp_path: Path, astronaut_identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def noted(path: Path) -> str:
+        opened.append(path.stem)
+        return name_in(path)
+
+    monkeypatch.setattr("avatar.control.gallery.name_in", noted)
+    gallery = Gallery(tmp_path)
+    first, second = gallery.add(astronaut_identity), gallery.add(astronaut_identity)
+    (tmp_path / "broken.avatar").write_bytes(b"nothing")
+    assert [gallery.entries(), gallery.entries()] == [gallery.entries()] * 2
+    assert sorted(opened) == sorted([first.id, second.id, "broken"])
+    gallery.rename(first.id, "Ada")
+    assert [one.name for one in gallery.entries()] == ["Ada", "astronaut"]
+    assert opened[3:] == [first.id]
 
 
 def test_files_that_are_no_avatars_are_not_listed(tmp_path: Path, astronaut_identity: Identity) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from aiohttp import ClientSession, WSMsgType
+from aiohttp import ClientSession, WSCloseCode, WSMsgType
 from control_fakes import Rig, status
 from PIL import Image
 from yarl import URL
@@ -405,6 +405,42 @@ def test_pictures_come_one_by_one_and_only_to_who_watches(opened: Open) -> None:
         pytest.fail("a page that has gone is still watching")
 
     opened.visit(watch)
+
+
+def test_what_fails_in_here_is_logged_and_the_page_connects_anew(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(frame: Frame) -> bytes:
+        raise ValueError("this frame cannot be packed")
+
+    async def watch(session: ClientSession) -> None:
+        async with session.ws_connect("/api/socket") as socket:
+            await Heard(socket).watch("avatar")
+            opened.rig.frame(0)
+            while (await socket.receive(10)).type is not WSMsgType.CLOSE:
+                pass
+            assert socket.close_code == WSCloseCode.INTERNAL_ERROR
+        assert not opened.rig.control.preview.feed.watched
+
+    monkeypatch.setattr(opened.rig.control.preview.feed, "_pack", broken)
+    opened.visit(watch)
+    assert "this frame cannot be packed" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_a_fault_of_the_program_is_not_blamed_on_who_asked(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(paused: bool) -> None:
+        raise ValueError("shapes do not fit")
+
+    async def pause(session: ClientSession) -> None:
+        async with session.post("/api/pause", json={"paused": True}) as answer:
+            assert answer.status == 500
+
+    monkeypatch.setattr(opened.rig.control, "pause", broken)
+    opened.visit(pause)
+    assert "Traceback" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from avatar.control.gallery import GUEST, Entry
 from avatar.control.parts import Parts
 from avatar.control.preview import Preview
 from avatar.control.settings import BACKGROUNDS, RANGES, Settings
-from avatar.errors import CameraError, IdentityFileError, OutputError, PictureError
+from avatar.errors import AvatarError, CameraError, IdentityFileError, OutputError, PictureError
 from avatar.live import Status
 from avatar.output import virtual_camera_devices
 from avatar.pipeline import add_pictures, enroll_picture, with_conditioning
@@ -91,11 +91,12 @@ class Control:
 
     def state(self) -> dict[str, Any]:
         """All that the page shows, as plain values."""
+        entries = [asdict(entry) for entry in self._parts.gallery.entries()]
         with self._lock:
             recording = self._parts.recorder.path
             return {
                 "avatar": self._avatar,
-                "avatars": [asdict(entry) for entry in self._parts.gallery.entries()],
+                "avatars": entries,
                 "settings": self._settings.as_json(),
                 "ranges": {name: list(limits) for name, limits in RANGES.items()},
                 "backgrounds": [name for name in BACKGROUNDS if self._parts.backdrops.has(name)],
@@ -342,7 +343,7 @@ class Control:
     def _log_failure(self, future: Future[None]) -> None:
         if not future.cancelled() and (error := future.exception()) is not None:
             self._told = str(error)
-            _log.warning("%s", error)
+            _log.warning("%s", error, exc_info=None if isinstance(error, AvatarError) else error)
             self._tell_listeners()
 
     def _tell_listeners(self) -> None:

@@ -45,14 +45,15 @@ class Gallery:
     def __init__(self, folder: Path, guest: Identity | None = None) -> None:
         self._folder = folder
         self._guest = guest
+        self._names: dict[Path, tuple[object, str | None]] = {}
+        """The name in each file; None in those that cannot be read. Beside, by what a change is known."""
 
     def entries(self) -> list[Entry]:
         """All that can be read, the guest first, then by name."""
         found = []
         for path in self._folder.glob(f"*{SUFFIX}") if self._folder.is_dir() else ():
-            if ID.fullmatch(path.stem) and path.stem != GUEST:
-                with contextlib.suppress(IdentityFileError):
-                    found.append(Entry(path.stem, name_in(path), kept=True))
+            if ID.fullmatch(path.stem) and path.stem != GUEST and (name := self._name_in(path)) is not None:
+                found.append(Entry(path.stem, name, kept=True))
         guests = [Entry(GUEST, self._guest.name, kept=False)] if self._guest else []
         return [*guests, *sorted(found, key=lambda entry: (entry.name.casefold(), entry.id))]
 
@@ -149,6 +150,21 @@ class Gallery:
             with contextlib.suppress(OSError):
                 replace_file(kept, made)
         return made
+
+    def _name_in(self, path: Path) -> str | None:
+        """Opens a file only if it is not as it was: the page asks for the list at every change."""
+        try:
+            now = path.stat()
+        except OSError:
+            return None
+        stamp = (now.st_mtime_ns, now.st_size, now.st_ino)
+        known, name = self._names.get(path, (None, None))
+        if known != stamp:
+            name = None
+            with contextlib.suppress(IdentityFileError):
+                name = name_in(path)
+            self._names[path] = stamp, name
+        return name
 
     def _path(self, id: str) -> Path:
         path = self._folder / f"{id}{SUFFIX}"

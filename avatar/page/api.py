@@ -54,7 +54,7 @@ class Api:
 
     @property
     def told(self) -> Middleware:
-        """Middleware that tells errors meant for the user."""
+        """Middleware that tells errors meant for the user; others are for who mends the program."""
 
         @web.middleware
         async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -64,8 +64,6 @@ class Api:
                 return web.json_response({"error": str(error), "faces": len(error.boxes)}, status=422)
             except AvatarError as error:
                 return web.json_response({"error": str(error)}, status=422)
-            except ValueError as error:
-                return web.json_response({"error": str(error)}, status=400)
             except web.HTTPException as error:
                 if error.status < 400 or not request.path.startswith("/api/"):
                     raise
@@ -103,7 +101,10 @@ class Api:
 
     async def _settings(self, request: web.Request) -> Any:
         changes = await read_json(request)
-        await asyncio.to_thread(self._control.change, changes)
+        try:
+            await asyncio.to_thread(self._control.change, changes)
+        except ValueError as error:
+            raise _nonsense(str(error)) from error
 
     async def _pause(self, request: web.Request) -> Any:
         self._control.pause(_flag(await read_json(request), "paused"))
@@ -119,9 +120,10 @@ class Api:
     async def _enroll(self, request: web.Request) -> Any:
         form = await read_form(request)
         name = " ".join(form.fields.get("name", "").split()) or _stem(form.files[0][0] if form.files else "")
-        face = form.fields.get("face")
-        number = int(face) if face else None
-        return await _kept(self._control.enroll(form.files, name=name, face=number))
+        face = form.fields.get("face", "")
+        if face and not (face.isascii() and face.isdecimal() and len(face) < 4):
+            raise _nonsense("face is the number of one")
+        return await _kept(self._control.enroll(form.files, name=name, face=int(face) if face else None))
 
     async def _keep(self, _: web.Request) -> Any:
         return await _kept(self._control.keep())
@@ -139,7 +141,7 @@ class Api:
     async def _background(self, request: web.Request) -> Any:
         form = await read_form(request)
         if len(form.files) != 1:
-            raise ValueError("the background is one picture")
+            raise _nonsense("the background is one picture")
         called, content = form.files[0]
         await asyncio.wrap_future(self._control.set_picture(content, called))
 
@@ -149,7 +151,7 @@ class Api:
     async def _camera(self, request: web.Request) -> Any:
         camera = (await read_json(request)).get("camera")
         if not isinstance(camera, int) or isinstance(camera, bool) or not 0 <= camera < 1000:
-            raise ValueError("camera is the number of one")
+            raise _nonsense("camera is the number of one")
         await asyncio.wrap_future(self._control.drive_with(camera))
 
     async def _devices(self, _: web.Request) -> Any:
@@ -159,7 +161,7 @@ class Api:
     async def _output(self, request: web.Request) -> Any:
         device = (await read_json(request)).get("device")
         if device is not None and not isinstance(device, str):
-            raise ValueError("device is the name of one, or null")
+            raise _nonsense("device is the name of one, or null")
         await asyncio.wrap_future(self._control.send_to(device))
 
     async def _end(self, _: web.Request) -> Any:
@@ -181,8 +183,12 @@ async def _kept(future: Future[Entry]) -> Any:
 def _flag(sent: dict[str, Any], name: str) -> bool:
     value = sent.get(name)
     if not isinstance(value, bool):
-        raise ValueError(f"{name} is true or false")
+        raise _nonsense(f"{name} is true or false")
     return value
+
+
+def _nonsense(text: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=text)
 
 
 def _stem(name: str) -> str:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections import deque
 from dataclasses import asdict
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from avatar.control import Control
 from avatar.control.feed import Feed
@@ -30,6 +31,8 @@ MESSAGE_MAX = 2_000
 LATE_S = 3.0
 """A picture of which nothing was heard for so long counts as lost."""
 _AGES = 60
+
+_log = logging.getLogger(__name__)
 
 
 class Line:
@@ -59,21 +62,24 @@ class Line:
         self._watched: list[str] = []
 
     async def serve(self) -> None:
-        """Until the page goes."""
+        """Until the page goes, or something fails here: then the page is told, and connects anew."""
         self._control.listen(self._changed)
-        sending = asyncio.create_task(self._send())
+        ways = [asyncio.create_task(self._send()), asyncio.create_task(self._read())]
+        code = WSCloseCode.OK
         try:
-            async for message in self._socket:
-                if message.type is not WSMsgType.TEXT or not self._heard(message.data):
-                    break
+            ended, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ended:
+                if (error := way.exception()) is not None and not isinstance(error, ConnectionError):
+                    _log.error("the connection to a page failed", exc_info=error)
+                    code = WSCloseCode.INTERNAL_ERROR
         finally:
             self._control.leave(self._changed)
             for feed in self._feeds.values():
                 feed.leave(self._wake)
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await sending
-            await self._socket.close()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            await self._socket.close(code=code)
 
     def _changed(self, what: str) -> None:
         """Called in any thread."""
@@ -123,6 +129,11 @@ class Line:
             del self._under_way[kind]
             self._behind_ms.append((clock.now_ns() - waiting[1]) / 1e6)
             self._woken.set()
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            if message.type is not WSMsgType.TEXT or not self._heard(message.data):
+                return
 
     async def _send(self) -> None:
         while True:
