@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from control_fakes import SIZE, Numbers, PlainRenderer
+from control_fakes import SIZE, Kept, Numbers, PlainRenderer
 from made_people import made_face, made_identity
 from PIL import Image
 
@@ -22,6 +22,7 @@ from avatar.control import (
     Cast,
     DriverView,
     Gallery,
+    Outlet,
     Preview,
     Recorder,
     Settings,
@@ -369,6 +370,31 @@ def test_a_source_that_ends_gives_way_to_the_one_that_waits() -> None:
     source.exchange(Numbers())
     assert unused.closed
     assert source() is not None
+
+
+def test_nothing_is_opened_once_the_run_has_ended(tmp_path: Path) -> None:
+    source, late = SwitchedSource(Numbers()), Numbers()
+    source.close()
+    source.exchange(late)
+    assert late.closed
+    opened: list[Kept] = []
+
+    def open_device(name: str) -> Kept:
+        opened.append(Kept(name))
+        return opened[-1]
+
+    outlet = Outlet(open_device)
+    outlet.use("a")
+    outlet.close()
+    with pytest.raises(OutputError, match="b is not used: the run has ended"):
+        outlet.use("b")
+    assert outlet.device is None
+    assert all(one.closed for one in opened)
+    recorder = Recorder(tmp_path / "videos", 30.0, SIZE)
+    recorder.close()
+    with pytest.raises(OutputError, match="the run has ended"):
+        recorder.start()
+    assert not (tmp_path / "videos").exists()
 
 
 def test_a_lost_camera_can_be_exchanged() -> None:

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from avatar.errors import AvatarError
 
 _T = TypeVar("_T")
+END_S = 5.0
+"""How long the job under way is waited for at the end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """One thing to do."""
+
+    what: str
+    call: Callable[[], Any]
+    future: Future[Any]
+
+    def done(self) -> Callable[[], None]:
+        """Do it; what comes back says how it went to who waits."""
+        try:
+            result = self.call()
+        except OSError as error:
+            told = AvatarError(f"{error.filename or self.what}: {error.strerror or error}")
+            told.__cause__ = error
+            return partial(self.future.set_exception, told)
+        except BaseException as error:
+            return partial(self.future.set_exception, error)
+        return partial(self.future.set_result, result)
 
 
 class Aside:
@@ -21,34 +47,57 @@ class Aside:
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
-        self._waiting: list[str] = []
-        self._lock = threading.Lock()
-        self._thread = ThreadPoolExecutor(1, "control")
+        self._waiting: deque[_Job] = deque()
+        self._doing: _Job | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+        # A daemon: a driver that hangs while it is opened must not keep the program from ending.
+        self._thread = threading.Thread(target=self._work, name="control", daemon=True)
+        self._thread.start()
 
     @property
     def busy(self) -> str | None:
         """What is being done; None if nothing is."""
-        with self._lock:
-            return self._waiting[0] if self._waiting else None
+        with self._changed:
+            job = self._doing or (self._waiting[0] if self._waiting else None)
+            return job.what if job else None
 
-    def do(self, what: str, job: Callable[[], _T]) -> Future[_T]:
-        """Do `job` when those before it are done; errors of the system become an AvatarError."""
+    def do(self, what: str, call: Callable[[], _T]) -> Future[_T]:
+        """Do `call` when what came before is done; errors of the system become an AvatarError.
 
-        def done() -> _T:
-            try:
-                return job()
-            except OSError as error:
-                raise AvatarError(f"{error.filename or what}: {error.strerror or error}") from error
-            finally:
-                with self._lock:
-                    self._waiting.remove(what)
-                self._on_change()
-
-        with self._lock:
-            self._waiting.append(what)
+        After the end nothing is done any more: what comes back is cancelled.
+        """
+        job = _Job(what, call, Future())
+        with self._changed:
+            if self._closed:
+                job.future.cancel()
+                return job.future
+            self._waiting.append(job)
+            self._changed.notify()
         self._on_change()
-        return self._thread.submit(done)
+        return job.future
 
     def close(self) -> None:
-        """Wait for the job under way; the others are dropped."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Drop what has not begun, and wait for the job under way, if it does not hang."""
+        with self._changed:
+            self._closed = True
+            while self._waiting:
+                self._waiting.pop().future.cancel()
+            self._changed.notify()
+        self._thread.join(END_S)
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            tell = job.done()
+            with self._changed:
+                self._doing = None
+            self._on_change()
+            tell()
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._waiting:
+                self._doing = self._waiting.popleft()
+                self._doing.future.set_running_or_notify_cancel()
+            return self._doing

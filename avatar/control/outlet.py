@@ -43,20 +43,23 @@ class Outlet:
         self._open = open_device
         self._on_failure = on_failure
         self._used: Device | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     def use(self, device: str | None) -> None:
         """Lead into that device from now on, or nowhere; from any thread.
 
         Raises:
-            OutputError: it cannot be opened; then it leads nowhere.
+            OutputError: it cannot be opened, or the run has ended; then it leads nowhere.
         """
-        with self._lock:
-            used, self._used, self.device = self._used, None, None
-            if used is not None:
-                used.close()
-            if device is not None:
-                self._used, self.device = self._open(device), device
+        self._lead_into(None, None)
+        if device is None:
+            return
+        # Without the lock: a driver may hang, and frames and the end must not wait for it.
+        opened = self._open(device)
+        if not self._lead_into(opened, device):
+            opened.close()
+            raise OutputError(f"{device} is not used: the run has ended")
 
     def __call__(self, frame: Frame) -> None:
         """Hand over one frame, if there is a device. One that fails is let go, and the run goes on."""
@@ -71,5 +74,16 @@ class Outlet:
             self._on_failure(str(error))
 
     def close(self) -> None:
-        """Let go of the device."""
-        self.use(None)
+        """Let go of the device, for good."""
+        self._closed = True
+        self._lead_into(None, None)
+
+    def _lead_into(self, opened: Device | None, device: str | None) -> bool:
+        """Let go of the device in use and take another one, unless this was closed; whether it was taken."""
+        with self._lock:
+            used, self._used, self.device = self._used, None, None
+            if used is not None:
+                used.close()
+            if not self._closed:
+                self._used, self.device = opened, device
+            return not self._closed

@@ -39,15 +39,18 @@ class Recorder:
         self._folder, self._fps, self._size = folder, fps, size
         self._on_failure = on_failure
         self._writer: VideoWriter | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     def start(self) -> Path:
         """Begin a video, or go on with the one that is being written.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: it cannot be written, or the run has ended.
         """
         with self._lock:
+            if self._closed:
+                raise OutputError("nothing is recorded: the run has ended")
             if self._writer is None:
                 try:
                     self._folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,8 @@ class Recorder:
             self._on_failure(str(error))
 
     def close(self) -> None:
-        """End the video that is being written."""
+        """End the video that is being written; no other one begins."""
+        self._closed = True
         self.stop()
 
 

@@ -35,6 +35,7 @@ class SwitchedSource:
         self._source = source
         self._on_recorded = on_recorded
         self._next: Closable | None = None
+        self._closed = False
         self._lock = threading.Lock()
         self._first = 0
         self._index = -1
@@ -48,7 +49,7 @@ class SwitchedSource:
     def exchange(self, source: Closable) -> None:
         """Fetch from `source` from the next call on."""
         with self._lock:
-            unused, self._next = self._next, source
+            unused, self._next = (source, None) if self._closed else (self._next, source)
         if unused is not None:
             unused.close()
 
@@ -81,7 +82,7 @@ class SwitchedSource:
     def close(self) -> None:
         """Close what is in use, and what waits."""
         with self._lock:
-            waiting, self._next = self._next, None
+            waiting, self._next, self._closed = self._next, None, True
         if waiting is not None:
             waiting.close()
         self._source.close()
