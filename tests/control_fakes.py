@@ -48,6 +48,8 @@ class PlainRenderer:
 class Numbers:
     """A source that counts."""
 
+    index: int | None = None
+
     def __init__(self, length: int | None = None) -> None:
         self.closed = False
         self.dropped = 3
@@ -95,6 +97,7 @@ class Rig:
         self.gallery = Gallery(folder / "avatars", self.identity)
         self.recorder = Recorder(folder / "recordings", 30.0, SIZE)
         self.devices: list[Kept] = []
+        self.cameras: list[Numbers] = []
         self.outlet = Outlet(self._open)
         self.parts = Parts(
             stage=self.stage,
@@ -107,6 +110,7 @@ class Rig:
             backdrops=Backdrops(folder, SIZE, "extend"),
             saved=SettingsFile(folder / "settings.json"),
             make=self.make,
+            open_camera=self.open_camera,
             pace=Pace(30.0),
             end=self.ended.set,
             driving="a made driver",
@@ -118,6 +122,11 @@ class Rig:
         self.made.append(identity)
         self.shares.append(share)
         return Cast(Retargeter(identity), PlainRenderer(identity.plate[0, 0].tolist()))
+
+    def open_camera(self, number: int) -> Numbers:
+        self.cameras.append(camera := Numbers())
+        camera.index = number
+        return camera
 
     def _open(self, device: str) -> Kept:
         self.devices.append(Kept(device))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from control_fakes import SIZE, Numbers, Rig, status
+from control_fakes import SIZE, Kept, Rig, status
 from PIL import Image
 
 from avatar.control import GUEST, Settings
@@ -174,15 +174,44 @@ def test_a_picture_and_the_room_become_backgrounds(rig: Rig, astronaut: U8) -> N
         rig.control.set_picture(b"nothing", "bad.png").result(20)
 
 
-def test_another_camera_drives(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    camera = Numbers()
-    monkeypatch.setattr("avatar.control.control.open_source", lambda spec: camera)
+def test_another_camera_drives(rig: Rig) -> None:
     rig.source()
     rig.control.drive_with(1).result(20)
     assert rig.control.state()["driving"] == "camera 1"
     item = rig.source()
     assert item is not None
     assert item.index == 1
+
+
+def test_the_camera_that_is_open_is_not_opened_again(rig: Rig) -> None:
+    for number in (1, 1, 2, 1):
+        rig.control.drive_with(number).result(20)
+        rig.control.drive_with(number).result(20)
+        rig.source()
+    assert [camera.index for camera in rig.cameras] == [1, 2, 1]
+    assert [camera.closed for camera in rig.cameras] == [True, True, False]
+
+
+def test_a_driver_that_hangs_keeps_no_run_from_ending(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging, opened = threading.Event(), Kept("late")
+    monkeypatch.setattr("avatar.control.aside.END_S", 0.2)
+    monkeypatch.setattr(
+        "avatar.control.control.virtual_camera_devices", lambda: [VirtualCameraDevice("a", "")]
+    )
+    monkeypatch.setattr(rig.outlet, "_open", lambda device: hanging.wait(20) and opened)
+    sent, waits = rig.control.send_to("a"), rig.control.play(GUEST)
+    rig.frame()
+    rig.outlet.close()
+    rig.source.close()
+    rig.control.close()
+    assert waits.cancelled()
+    assert not sent.done()
+    assert rig.control._aside._thread.daemon
+    hanging.set()
+    with pytest.raises(OutputError, match="the run has ended"):
+        sent.result(20)
+    assert opened.closed, "what is opened after the end is closed at once"
+    assert rig.control.play(GUEST).cancelled()
 
 
 def test_a_virtual_camera_is_switched_on_and_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

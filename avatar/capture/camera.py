@@ -65,6 +65,7 @@ class Camera:
         fps: as the camera says, or what was asked for, or 30.
         size: (width, height) of the pictures it gives.
         name: as the system shows it, or "camera N".
+        index: what OpenCV opens it by; another one, perhaps, after it was lost.
 
     Raises:
         CameraError: no such camera, or it is busy or gives no picture; the message lists what there is.
@@ -94,6 +95,7 @@ class Camera:
         self._twins: frozenset[int] = frozenset()
         self._frames = 0
         self.name = ""
+        self.index = -1
         self.fps = fps or 30.0
         self.size = size or (0, 0)
         self._capture: Capture | None = self._open()
@@ -156,7 +158,7 @@ class Camera:
             capture.release()
 
     def _open(self) -> Capture:
-        index = self._find()
+        self.index = index = self._find()
         self.name = self._info.name if self._info else f"camera {index}"
         capture = self._open_capture(index, BACKENDS[self._backend])
         found = None

@@ -97,7 +97,14 @@ def run(arguments: argparse.Namespace) -> int:
         )
         open_things.callback(source.close)
         tracker = live.open_tracker(source, arguments.tracker, open_things)
-        driving, watched = play.drive(source, tracker, open_things, fps=source.fps, end=end)
+        driving, watched = play.drive(
+            source,
+            tracker,
+            open_things,
+            fps=source.fps,
+            end=end,
+            open_camera=lambda number: open_source(str(number)),
+        )
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         if output is not None:
             outputs.add(open_output(str(output), fps=source.fps, size=arguments.size))

@@ -147,6 +147,7 @@ class Play:
         *,
         fps: float,
         end: Callable[[], None],
+        open_camera: Callable[[int], Source],
     ) -> tuple[LiveSource, Tracker | None]:
         """Take what drives; gives what stands for it in the run.
 
@@ -156,6 +157,7 @@ class Play:
             open_things: closes all that is opened here.
             fps: rate of the outputs.
             end: ends the run.
+            open_camera: opens another one by its number.
         """
         from avatar.control import Control, DriverView, Outlet, Pace, Parts, Preview, Recorder, SwitchedSource
         from avatar.control.folders import recordings_dir
@@ -188,6 +190,7 @@ class Play:
             backdrops=self._backdrops,
             saved=self._saved,
             make=self._make,
+            open_camera=open_camera,
             pace=Pace(fps),
             end=end,
             driving=getattr(source, "name", "") or Path(self._arguments.camera or "the recorded motion").name,

@@ -15,6 +15,7 @@ from avatar.cli.keys import Keys
 from avatar.errors import OutputError
 
 if TYPE_CHECKING:
+    from avatar.capture import Source
     from avatar.cli.arguments import Subparsers
 
 DEFAULT_FPS = 30.0
@@ -95,14 +96,23 @@ def run(arguments: argparse.Namespace) -> int:
 
     play = paged.Play(arguments, identity, motion=arguments.motion, times=times, portrait=arguments.portrait)
     stage = play.stage
+
+    def opened(which: str) -> Source:
+        return open_source(which, backend=arguments.backend, size=arguments.camera_size, fps=arguments.fps)
+
     with contextlib.ExitStack() as open_things:
-        source = open_source(
-            arguments.camera, backend=arguments.backend, size=arguments.camera_size, fps=arguments.fps
-        )
+        source = opened(arguments.camera)
         open_things.callback(source.close)
         tracker = live.open_tracker(source, arguments.tracker, open_things)
         fps = arguments.fps or source.fps or DEFAULT_FPS
-        driving, watched = play.drive(source, tracker, open_things, fps=fps, end=end)
+        driving, watched = play.drive(
+            source,
+            tracker,
+            open_things,
+            fps=fps,
+            end=end,
+            open_camera=lambda number: opened(str(number)),
+        )
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         for place in places:
             output = open_output(place, fps=fps, size=arguments.size)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from avatar.capture import decode_picture, list_cameras, open_source
+from avatar.capture import decode_picture, list_cameras
 from avatar.control.aside import Aside
 from avatar.control.driver_view import DriverView
 from avatar.control.gallery import GUEST, Entry
@@ -288,10 +288,12 @@ class Control:
         return self._aside.do("output", send)
 
     def drive_with(self, camera: int) -> Future[None]:
-        """Drive with that camera from now on."""
+        """Drive with that camera from now on; nothing happens if it is in use already."""
 
         def drive() -> None:
-            source = open_source(str(camera))
+            if self._parts.source.camera == camera:
+                return
+            source = self._parts.open_camera(camera)
             self._parts.source.exchange(source)
             with self._lock:
                 self._driving = getattr(source, "name", "") or f"camera {camera}"

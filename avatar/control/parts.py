@@ -14,7 +14,7 @@ from avatar.control.pace import Pace
 from avatar.control.preview import Preview
 from avatar.control.recorder import Recorder
 from avatar.control.settings import SettingsFile
-from avatar.control.sources import SwitchedSource
+from avatar.control.sources import Closable, SwitchedSource
 from avatar.control.stage import Cast, Stage
 from avatar.records import Identity
 
@@ -34,6 +34,8 @@ class Parts:
     saved: SettingsFile
     make: Callable[[Identity, float], Cast]
     """Makes an avatar ready to play, with its head at a part of the usual size."""
+    open_camera: Callable[[int], Closable]
+    """Opens one by its number, as the user wants cameras to be opened."""
     pace: Pace
     """Says at which."""
     end: Callable[[], None]

@@ -42,12 +42,18 @@ class SwitchedSource:
         self._dropped = 0
 
     @property
+    def camera(self) -> int | None:
+        """Number of the camera that is in use, or will be at the next call; None if it is none."""
+        with self._lock:
+            return getattr(self._next or self._source, "index", None)
+
+    @property
     def dropped(self) -> int:
         """Frames that nobody fetched in time, of all sources so far."""
         return self._dropped + _dropped(self._source)
 
     def exchange(self, source: Closable) -> None:
-        """Fetch from `source` from the next call on."""
+        """Fetch from `source` from the next call on; once this is closed, `source` is closed, too."""
         with self._lock:
             unused, self._next = (source, None) if self._closed else (self._next, source)
         if unused is not None:

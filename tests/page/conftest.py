@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -24,6 +24,8 @@ from avatar.track import FaceTracker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
+
+    from avatar.capture import Source
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = [
@@ -43,7 +45,8 @@ class LoopedClip:
     name = "the test's camera"
     fps = 30.0
 
-    def __init__(self, pictures: list[U8]) -> None:
+    def __init__(self, pictures: list[U8], index: int = 0) -> None:
+        self.index = index
         self.room: U8 | None = None
         self._pictures = [*pictures, *pictures[-2:0:-1]]
         self._pacer = Pacer(30.0)
@@ -131,7 +134,14 @@ def run(
     with contextlib.ExitStack() as open_things:
         play = paged.Play(arguments, identity, motion="relative", times=times)
         tracker = open_things.enter_context(FaceTracker())
-        driving, watched = play.drive(camera, tracker, open_things, fps=30.0, end=stop.set)  # type: ignore[arg-type]
+        driving, watched = play.drive(
+            cast("Source", camera),
+            tracker,
+            open_things,
+            fps=30.0,
+            end=stop.set,
+            open_camera=lambda number: cast("Source", LoopedClip(carphone_frames[::-1], number)),
+        )
         outputs = live.Outputs()
         outputs.add(output)
         page = play.show(outputs, ["null"], open_things)
