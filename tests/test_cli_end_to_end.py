@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,6 +19,7 @@ from PIL import Image
 
 import avatar
 from avatar.cli import live, main
+from avatar.identity.file import load_identity, save_identity
 from avatar.output import Null
 from avatar.records import U8
 
@@ -109,8 +111,28 @@ def test_run_an_avatar_of_the_gallery(
     for name in ([], ["Astronaut"]):
         call("run", *name, *options)
         assert json.loads(capsys.readouterr().out)["frames"] > 0
-    assert main.main(["run", "nobody", *options]) == 1
-    assert "there is no avatar of the name nobody" in capsys.readouterr().err
+    for wrong, words in (
+        ("nobody", "there is no avatar of the name nobody"),
+        ("no.png", "there is no picture"),
+    ):
+        assert main.main(["run", wrong, *options]) == 1
+        assert words in capsys.readouterr().err
+    identity = load_identity(folder / "astronaut.avatar")
+    save_identity(replace(identity, name="Dr. E. Collins"), tmp_path / "avatars" / "a1.avatar")
+    call("run", "dr. e. collins", *options)
+
+
+def test_a_damaged_background_is_told_and_the_run_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("AVATAR_DATA", str(tmp_path))
+    (tmp_path / "room.png").write_bytes(b"half a picture")
+    (tmp_path / "settings.json").write_text('{"background": "room"}')
+    options = ["--camera", folder / "astronaut.png", "--output", "null", "--seconds", "0.5"]
+    call("run", folder / "astronaut.avatar", *options)
+    told = capsys.readouterr().err
+    assert "room.png" in told
+    assert "the portrait keeps its own background" in told
 
 
 def test_demo_writes_a_video(tmp_path: Path, capsys: Capture) -> None:

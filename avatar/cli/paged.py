@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar.cli import arguments as shared
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, PictureError
 
 if TYPE_CHECKING:
     from avatar.capture import Source
@@ -51,10 +51,12 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 def which_portrait(given: Path | None) -> Path:
     """The file that is meant: that one, or the avatar of that name in the gallery, or the last one there.
 
+    A name may have dots and slashes: where there is no such file, the gallery is asked first.
+
     Raises:
         AvatarError: there is no such avatar in the gallery.
     """
-    if given is not None and (given.exists() or given.suffix or len(given.parts) > 1):
+    if given is not None and given.exists():
         return given
 
     from avatar.control import Gallery, SettingsFile
@@ -62,11 +64,20 @@ def which_portrait(given: Path | None) -> Path:
 
     gallery = Gallery(data_dir() / "avatars")
     if given is not None:
-        return gallery.find(str(given))
+        name = str(given).casefold()
+        if _looks_like_file(given) and not any(one.name.casefold() == name for one in gallery.entries()):
+            return given  # what is wrong with it is told when it is opened
+        return gallery.find(name)
     last = gallery.last(SettingsFile(data_dir() / "settings.json").load().avatar)
     if last is None:
         raise AvatarError("which portrait? name a picture or an .avatar file; the gallery has none yet")
     return last
+
+
+def _looks_like_file(given: Path) -> bool:
+    from avatar.capture.pictures import PICTURE_SUFFIXES
+
+    return len(given.parts) > 1 or given.suffix.lower() in (".avatar", *PICTURE_SUFFIXES)
 
 
 class LateTracker:
@@ -136,7 +147,8 @@ class Play:
         self._gallery = Gallery(data / "avatars", None if kept else identity)
         self._backdrops = Backdrops(data, arguments.size, arguments.fit)
         self._follows = quick and arguments.generator != "warp"
-        dressed = self._backdrops.dressed(identity, self._settings)
+        self._told: str | None = None
+        dressed = self._dressed(identity)
         self.stage = Stage(self._make(dressed, generator="warp" if self._follows else None))
 
     def drive(
@@ -197,7 +209,7 @@ class Play:
             outputs=self._outputs,
             windows=self._windows,
         )
-        self.control = Control(parts, self._identity, self._avatar, self._settings)
+        self.control = Control(parts, self._identity, self._avatar, self._settings, self._told)
         open_things.callback(self.control.close)
         if self._follows:
             self.control.renew()
@@ -231,6 +243,16 @@ class Play:
         print(f"Control page: {page.address}", file=sys.stderr)
         page.open()
         return page
+
+    def _dressed(self, identity: Identity) -> Identity:
+        """Before the background of the settings; before its own if that one is damaged, which is said."""
+        try:
+            return self._backdrops.dressed(identity, self._settings)
+        except PictureError as error:
+            self._told = f"{error}; the portrait keeps its own background"
+            print(f"avatar: {self._told}", file=sys.stderr)
+            self._settings = self._settings.changed({"background": "own"})
+            return identity
 
     def _make(self, identity: Identity, share: float = 1.0, *, generator: str | None = None) -> Cast:
         from avatar.control import Cast

@@ -41,10 +41,16 @@ class Control:
         identity: who plays at the beginning.
         avatar: the id of that one in the gallery.
         settings: as of the beginning; those that were saved unless told.
+        told: what went wrong before the beginning, if something did.
     """
 
     def __init__(
-        self, parts: Parts, identity: Identity, avatar: str = GUEST, settings: Settings | None = None
+        self,
+        parts: Parts,
+        identity: Identity,
+        avatar: str = GUEST,
+        settings: Settings | None = None,
+        told: str | None = None,
     ) -> None:
         self._parts = parts
         self._identity = identity
@@ -52,7 +58,7 @@ class Control:
         self._settings = settings or parts.saved.load()
         self._driving = parts.driving
         self._status: Status | None = None
-        self._told: str | None = None
+        self._told = told
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.RLock()
         self._aside = Aside(self._tell_listeners)
