@@ -10,7 +10,6 @@ AvatarError                    one clear line for the person at the terminal
 ├── ModelError                 a model file that is missing or whose hash is wrong
 ├── CameraError                a camera that is missing, busy or unplugged
 │   └── CameraLostError        it was running and stopped; it may come back
-├── PageError                  the control page cannot be served
 ├── OutputError                a window, device or file that takes no frames
 │   └── VirtualCameraError     no virtual-camera device; the message says how to make one
 ├── ServerError                a page that cannot be served here
@@ -66,10 +65,6 @@ class CameraError(AvatarError):
 
 class CameraLostError(CameraError):
     """The camera was running and stopped giving frames."""
-
-
-class PageError(AvatarError):
-    """The control page cannot be served."""
 
 
 class OutputError(AvatarError):

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import re
+import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -20,6 +22,7 @@ from PIL import Image
 from yarl import URL
 
 from avatar.control import GUEST
+from avatar.errors import ServerError
 from avatar.page import Page, has_browser, uploads
 from avatar.records import U8, Frame, Identity
 
@@ -302,7 +305,7 @@ def test_a_foreign_page_changes_and_reads_nothing(opened: Open, headers: dict[st
             usual = {"Origin": opened.origin, "Sec-Fetch-Site": "same-origin", **headers}
             for method, path in [*CHANGES, *(("GET", path) for path in READS), ("OPTIONS", "/api/end")]:
                 async with session.request(method, path, headers=usual, json={}) as answer:
-                    assert answer.status in (400, 403), (method, path)
+                    assert answer.status in (400, 403, 421), (method, path)
                     assert not [name for name in answer.headers if name.startswith("Access-Control")]
             with pytest.raises(aiohttp.WSServerHandshakeError):
                 await session.ws_connect("/api/socket", headers=usual)
@@ -473,6 +476,23 @@ def test_pages_are_told_that_the_run_has_ended(tmp_path: Path, astronaut_identit
 
     opened.visit(listen)
     rig.control.close()
+
+
+def test_each_run_has_a_secret_of_its_own_and_its_port_alone(opened: Open) -> None:
+    with pytest.raises(ServerError, match=rf":{opened.address.port}: .*take another port"):
+        Page(opened.rig.control, opened.address.port or 0)
+    with Page(opened.rig.control) as other:
+        assert URL(other.address).query["token"] != opened.address.query["token"]
+        assert len(URL(other.address).query["token"]) >= 43
+    with Page(opened.rig.control, URL(other.address).port or 0):  # the end has freed it
+        pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 for this machine")
+def test_only_this_machine_can_reach_it(opened: Open) -> None:
+    # By an address that is not the loopback's first one it would be reached if it listened on all.
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", opened.address.port), timeout=2)
 
 
 def test_no_browser_is_opened_for_a_script(monkeypatch: pytest.MonkeyPatch, opened: Open) -> None:

@@ -27,12 +27,9 @@ class Api:
         self._control = control
         self._lines: set[web.WebSocketResponse] = set()
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Add them all."""
-        router.add_get("/api/socket", self._socket)
-        router.add_get("/api/avatars/{id}/picture", self._thumbnail)
-        router.add_get("/api/snapshot", self._snapshot)
-        for method, path, answer in (
+    def routes(self) -> list[web.AbstractRouteDef]:
+        """All of them."""
+        asked = (
             ("GET", "/api/cameras", self._cameras),
             ("POST", "/api/settings", self._settings),
             ("POST", "/api/pause", self._pause),
@@ -49,8 +46,13 @@ class Api:
             ("GET", "/api/devices", self._devices),
             ("POST", "/api/output", self._output),
             ("POST", "/api/end", self._end),
-        ):
-            router.add_route(method, path, _as_json(answer))
+        )
+        return [
+            web.get("/api/socket", self._socket),
+            web.get("/api/avatars/{id}/picture", self._thumbnail),
+            web.get("/api/snapshot", self._snapshot),
+            *(web.route(method, path, _as_json(answer)) for method, path, answer in asked),
+        ]
 
     @property
     def told(self) -> Middleware:
@@ -71,7 +73,7 @@ class Api:
 
         return told
 
-    async def hang_up(self, _: web.Application) -> None:
+    async def hang_up(self) -> None:
         """End the connections of all pages, which tells them that the run has ended."""
         for line in tuple(self._lines):
             await line.close(code=WSCloseCode.GOING_AWAY)

@@ -16,13 +16,15 @@ KINDS = {
 INDEX = "index.html"
 
 
-def add_files(router: web.UrlDispatcher) -> None:
-    """Add a route for each file, and `/` for the page itself."""
+def file_routes() -> list[web.AbstractRouteDef]:
+    """A route for each file, and `/` for the page itself."""
+    routes: list[web.AbstractRouteDef] = []
     for file in resources.files("avatar.page").joinpath("static").iterdir():
         kind = KINDS.get(f".{file.name.rpartition('.')[2]}")
         if kind is not None:
             path = "/" if file.name == INDEX else f"/{file.name}"
-            router.add_get(path, _answering(file.read_bytes(), kind))
+            routes.append(web.get(path, _answering(file.read_bytes(), kind)))
+    return routes
 
 
 def _answering(content: bytes, kind: str) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import secrets
 import sys
 import threading
 import webbrowser
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
-
 from avatar.control import Control
 from avatar.page.api import Api
-from avatar.page.files import add_files
-from avatar.page.guard import Guard
-from avatar.page.server import ServerThread, bind
+from avatar.page.files import file_routes
 from avatar.page.uploads import REQUEST_MAX
+from avatar.web import guard
+from avatar.web.addresses import LOOPBACK, listen
+from avatar.web.loop import LoopThread
+from avatar.web.server import Place, Server
+
+SECRET_BYTES = 32
+START_S, END_S = 10.0, 3.0
+
+_log = logging.getLogger(__name__)
 
 
 class Page:
@@ -31,33 +38,41 @@ class Page:
         address: for the browser of this machine; it holds the secret of this run.
 
     Raises:
-        PageError: the port cannot be used.
+        ServerError: the port cannot be used.
     """
 
     def __init__(self, control: Control, port: int = 0) -> None:
-        listening = bind(port)
-        port = listening.getsockname()[1]
-        hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
-        guard = Guard(hosts, cookie=f"livehead-{port}")
-        self.address = f"http://{hosts[0]}/?token={guard.token}"
+        sock = listen(LOOPBACK, port)
+        place = Place((LOOPBACK, "localhost"), sock.getsockname()[1], tls=False)
+        token = secrets.token_urlsafe(SECRET_BYTES)
+        self.address = place.url(f"/?{guard.QUERY}={token}")
         self._api = Api(control)
-        application = web.Application(
-            middlewares=[guard.middleware, self._api.told], client_max_size=REQUEST_MAX
+        self._server = Server(
+            [*file_routes(), *self._api.routes()],
+            place,
+            sock,
+            body_bytes=REQUEST_MAX,
+            middlewares=[
+                guard.only_with_token(token, cookie=f"livehead-{place.port}", secure=place.tls),
+                self._api.told,
+            ],
         )
-        application.on_response_prepare.append(guard.on_prepare)
-        add_files(application.router)
-        self._api.add_routes(application.router)
-        application.on_shutdown.append(self._api.hang_up)
-        self._server = ServerThread(application, listening)
+        self._loop: LoopThread | None = None
 
     def __enter__(self) -> Self:
-        self._server.__enter__()
+        self._loop = LoopThread("page")
+        self._loop.run(self._server.start(), START_S)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.__exit__(kind, error, trace)
+        assert self._loop is not None
+        try:
+            self._loop.run(self._close(), END_S)
+        except TimeoutError:
+            _log.debug("the page did not end in order")
+        self._loop.close()
 
     def open(self) -> bool:
         """Open it in the user's browser; whether there is one to be seen."""
@@ -66,6 +81,10 @@ class Page:
         # Aside: some browsers are waited for until they end.
         threading.Thread(target=self._open, name="browser", daemon=True).start()
         return True
+
+    async def _close(self) -> None:
+        await self._api.hang_up()
+        await self._server.close()
 
     def _open(self) -> None:
         with contextlib.suppress(webbrowser.Error, OSError):

@@ -56,7 +56,7 @@ def listen(address: str, port: int) -> socket.socket:
     except OSError as error:
         if port:
             raise ServerError(
-                f"cannot listen on {in_url(address)}:{port}: {error.strerror}; take another --port"
+                f"cannot listen on {in_url(address)}:{port}: {error.strerror}; take another port"
             ) from error
         raise ServerError(f"cannot listen on {address}: {error.strerror}; there is: {_known()}") from error
 

@@ -1,8 +1,13 @@
-"""Who may ask a server of ours, as middlewares for aiohttp: Host, Origin, tokens, rates, headers.
+"""Who may ask a server of ours: Host, Origin, secrets, rates, and the headers of every answer.
 
-A page on another site can make a browser send requests to this computer, also to its loopback address. What
-stops it: the Host has to be one of our names (or a name of the attacker's could be pointed at us), a request
-that changes something has to come from our own page, and what matters needs a secret besides.
+A server of this computer, on its loopback address, too, is open to every page that the user has open: a
+foreign page may send it requests, and by a name that it points here (DNS rebinding) even read the answers. So
+what is asked passes these gates, and no answer ever carries a CORS header:
+
+    Host             one of the names under which this server is known, port included
+    Origin           this very server, wherever the browser names one; asked for where something changes
+    Sec-Fetch-Site   where nothing from elsewhere is answered: not another site, and not another port
+    secret           of this run, once in the address, from then on in a cookie that no script reads
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import hmac
 import math
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -19,20 +24,29 @@ from avatar.tools import clock
 
 SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """Methods that change nothing."""
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob: mediastream:; "
-    "img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Permissions-Policy": "camera=(self), microphone=(self)",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
+QUERY = "token"
+"""Name of the secret in an address."""
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; media-src 'self' blob: mediastream:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
+    "Permissions-Policy": "camera=(self), microphone=(self)",
+    "Referrer-Policy": "no-referrer",
     "Server": "livehead",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
-"""Sent with every answer: nothing from elsewhere, no frame around us, no address of ours told to others."""
+"""On every answer: nothing from elsewhere, no frame around us, no address of ours told, nothing kept."""
 MOST_ADDRESSES = 1024
 """How many addresses `Rates` remembers; the one that was quiet longest is forgotten first."""
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Put `HEADERS` on an answer; for `Application.on_response_prepare`, which sees refusals, too."""
+    response.headers.update(HEADERS)
 
 
 def only_hosts(hosts: Collection[str]) -> Middleware:
@@ -47,59 +61,63 @@ def only_hosts(hosts: Collection[str]) -> Middleware:
     return check_host
 
 
-def only_own_pages(origins: Collection[str], *, needed: bool) -> Middleware:
-    """Refuse (403) what a page of another origin asks to be changed.
+def only_own_pages(scheme: str, *, programs: bool) -> Middleware:
+    """Refuse (403) what comes from pages of others. The Host has been looked at before.
 
     Args:
-        origins: scheme://NAME:PORT of our own pages, in small letters.
-        needed: also refuse what changes something and comes from no page, as programs send it.
+        scheme: http or https, of this server.
+        programs: also answer programs, which send no Origin, and let links and pages of others lead here:
+            they change nothing, and what they read without CORS no script of theirs gets. False: answer
+            nobody but the browser that was sent here, and pages of this server.
     """
 
     @web.middleware
     async def check_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get(hdrs.ORIGIN)
-        foreign = needed if origin is None else origin.lower() not in origins
-        if request.method not in SAFE and foreign:
+        changes = request.method not in SAFE or hdrs.UPGRADE in request.headers
+        if origin is None:
+            foreign = changes and not programs
+        else:
+            foreign = (changes or not programs) and origin.lower() != f"{scheme}://{request.host.lower()}"
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        if foreign or (not programs and site not in ("none", "same-origin")):
             raise web.HTTPForbidden(text="Only this server's own page may do that.\n")
         return await handler(request)
 
     return check_origin
 
 
-def only_with_token(token: str, *, cookie: str, free: Collection[str] = ()) -> Middleware:
-    """Refuse (401) requests that do not carry `token`, but for the paths in `free`; see `carries`."""
+def only_with_token(token: str, *, cookie: str, secure: bool) -> Middleware:
+    """Refuse requests (403) that carry `token` neither in the address nor in a cookie.
+
+    Out of the address, which is seen and remembered, it moves into the cookie at once.
+
+    Args:
+        token: the secret.
+        cookie: the name of that one. Cookies do not know ports: it should name one.
+        secure: whether the cookie is for HTTPS only.
+    """
 
     @web.middleware
     async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in free and not carries(request, token, cookie=cookie):
-            raise web.HTTPUnauthorized(text="The link's secret is missing.\n")
-        return await handler(request)
+        given = request.query.get(QUERY)
+        if not _same(request.cookies.get(cookie, "") if given is None else given, token):
+            raise web.HTTPForbidden(
+                text="Open the page by the address that the program told when it started.\n"
+            )
+        if given is None:
+            return await handler(request)
+        query = [(name, value) for name, value in request.query.items() if name != QUERY]
+        response = web.Response(status=303, headers={hdrs.LOCATION: str(request.rel_url.with_query(query))})
+        response.set_cookie(cookie, token, httponly=True, samesite="Strict", secure=secure)
+        return response
 
     return check_token
 
 
-def carries(request: web.Request, secret: str, *, cookie: str) -> bool:
-    """Whether a request carries `secret`, as "Authorization: Bearer" or in a cookie of that name."""
-    scheme, _, bearer = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    given = bearer.strip() if scheme.lower() == "bearer" else request.cookies.get(cookie, "")
-    return same(given, secret)
-
-
-def same(given: str, wanted: str) -> bool:
+def _same(given: str, wanted: str) -> bool:
     """Whether two secrets are equal; how long that takes tells nothing about them."""
     return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
-
-
-@web.middleware
-async def with_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Send `HEADERS` with every answer, refusals included."""
-    try:
-        answer = await handler(request)
-    except web.HTTPException as refusal:
-        refusal.headers.update(HEADERS)
-        raise
-    answer.headers.update(HEADERS)
-    return answer
 
 
 class Rates:

@@ -40,11 +40,6 @@ class Place:
         written = [in_url(name).lower() for name in self.names]
         return frozenset([f"{name}:{self.port}" for name in written] + (written if usual else []))
 
-    @property
-    def origins(self) -> frozenset[str]:
-        """scheme://NAME:PORT, as browsers send them in Origin."""
-        return frozenset(f"{self.scheme}://{host}" for host in self.hosts)
-
     def url(self, path: str, name: str | None = None) -> str:
         """The link to `path`, by one of the names; the first if none is given."""
         return f"{self.scheme}://{in_url(name or self.names[0])}:{self.port}{path}"
@@ -59,7 +54,7 @@ class Server:
         sock: a listening socket, which is closed with the server.
         tls: for HTTPS; None for plain HTTP.
         body_bytes: the largest body that is read.
-        programs: whether requests that change something may come from programs, which send no Origin.
+        programs: whether programs and links of others may ask, too, see `guard.only_own_pages`.
         middlewares: what looks at requests after that.
     """
 
@@ -87,12 +82,12 @@ class Server:
             client_max_size=self._body_bytes,
             middlewares=[
                 door.middleware,
-                guard.with_headers,
                 guard.only_hosts(self.place.hosts),
-                guard.only_own_pages(self.place.origins, needed=not self._programs),
+                guard.only_own_pages(self.place.scheme, programs=self._programs),
                 *self._middlewares,
             ],
         )
+        application.on_response_prepare.append(guard.add_headers)
         application.add_routes(self._routes)
         self._runner = web.AppRunner(
             application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
