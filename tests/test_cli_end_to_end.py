@@ -146,7 +146,10 @@ def test_demo_writes_a_video(tmp_path: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one program")
-def test_ctrl_c_ends_a_run_in_order(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_a_kill_and_a_closed_terminal_end_a_run_in_order(
+    folder: Path, tmp_path: Path, name: str
+) -> None:
     output = tmp_path / "out.mp4"
     options = ["--camera", folder / "astronaut.png", "--output", output, "--size", "320x180", "--json"]
     command = [sys.executable, "-m", "avatar", "run", str(folder / "astronaut.avatar"), *map(str, options)]
@@ -156,7 +159,7 @@ def test_ctrl_c_ends_a_run_in_order(folder: Path, tmp_path: Path) -> None:
     while not (output.exists() and output.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(getattr(signal, name))
     out, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in err

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from avatar.track import FaceTracker
     from avatar.track.landmarker import Kind
 
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""The last ones come when the terminal is closed: on Linux and macOS, and on Windows."""
+
 
 def open_tracker(source: CaptureSource, kind: Kind, open_things: contextlib.ExitStack) -> FaceTracker | None:
     """The face tracker, to be closed by `open_things`; None for a source of recorded motion.
@@ -118,7 +121,10 @@ def go(
 
 @contextlib.contextmanager
 def _signals_set(stop: threading.Event) -> Iterator[None]:
-    """Inside, the first Ctrl-C only sets `stop`, so that the run ends in order; the second one interrupts."""
+    """Inside, the first Ctrl-C only sets `stop`, so that the run ends in order; the second one interrupts.
+
+    So do the closing of the terminal and a polite kill: a virtual camera must not keep a face.
+    """
 
     def handle(number: int, _: FrameType | None) -> None:
         if stop.is_set():
@@ -128,7 +134,10 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    # One that is ignored stays so: nohup wants that.
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield
     finally:
