@@ -73,6 +73,7 @@ class Kept:
             raise OutputError("busy is in use by another program")
         self.name, self.closed, self.fails = name, False, False
         self.frames: list[Frame] = []
+        self.wanted = True
 
     def __call__(self, frame: Frame) -> None:
         if self.fails:

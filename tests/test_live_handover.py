@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from avatar.live.handover import Cadence
+from avatar.live.rest import Rest
 from avatar.tools import clock
 
 PERIOD = 1 / 30
@@ -15,7 +16,7 @@ def play(monkeypatch: pytest.MonkeyPatch, arrivals_s: list[float], fps: float = 
     """(given, repeated, left out) by an output that is given frames at these moments."""
     now_ns = 0
     monkeypatch.setattr(clock, "now_ns", lambda: now_ns)
-    cadence = Cadence(fps)
+    cadence = Cadence(fps, Rest([]))
     given = repeated = left_out = 0
     for arrival_s in arrivals_s:
         while (patience := cadence.patience_s()) is not None and now_ns / 1e9 + patience < arrival_s:
@@ -70,4 +71,4 @@ def test_one_late_frame_costs_one_repeat_and_no_drop(monkeypatch: pytest.MonkeyP
 
 
 def test_before_the_first_frame_there_is_nothing_to_repeat() -> None:
-    assert Cadence(30).patience_s() is None
+    assert Cadence(30, Rest([])).patience_s() is None

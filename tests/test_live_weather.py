@@ -24,6 +24,7 @@ from live_fakes import (
 from avatar.errors import CameraLostError, OutputError
 from avatar.live import Status, loop, run_live, workers
 from avatar.live.record import Record
+from avatar.live.rest import Rest
 from avatar.live.workers import MotionWork, Sender
 from avatar.records import U8, Frame, Observation
 from avatar.tools.slot import Slot
@@ -273,7 +274,7 @@ def test_a_constant_rate_output_gets_repeats_and_keeps_its_rate() -> None:
 def test_time_stamps_stay_in_order_when_an_observation_comes_late() -> None:
     retarget = FakeRetarget()
     record = Record(StageTimes())
-    work = MotionWork(retarget, FakeRenderer(), Slot(), Slot(), Sender(False), record, fps=30)
+    work = MotionWork(retarget, FakeRenderer(), Slot(), Slot(), Sender(False), record, fps=30, rest=Rest([]))
     camera = FakeCamera(["frame"] * 3)
     first, second = camera(), camera()
     assert first is not None and second is not None

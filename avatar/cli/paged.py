@@ -178,7 +178,7 @@ class Play:
         view = DriverView()
         switched = SwitchedSource(source, on_recorded=view.recorded)
         open_things.callback(switched.close)
-        self._preview = Preview(self.stage)
+        self._preview = Preview(self.stage, view.feed)
         self._recorder = Recorder(
             recordings_dir(),
             fps,

@@ -121,7 +121,7 @@ class Control:
         """Take note of how the run goes."""
         self._status = status
         pace = self._parts.pace
-        if self._aside.busy:
+        if self._aside.busy or status.resting:
             pace.disturbed()
         elif pace(status):
             _log.info("the head is drawn at %.0f %% of its size, as this computer allows", 100 * pace.share)

@@ -13,6 +13,10 @@ from avatar.records import Frame
 class Device(Protocol):
     """What frames are handed to; `output.VirtualCamera` is one."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody takes the frames, as far as it can be told."""
+
     def __call__(self, frame: Frame) -> None:
         """Hand over one frame."""
 
@@ -60,6 +64,12 @@ class Outlet:
         if not self._lead_into(opened, device):
             opened.close()
             raise OutputError(f"{device} is not used: the run has ended")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a device, and somebody who takes its frames, as far as it tells."""
+        used = self._used
+        return used is not None and used.wanted
 
     def __call__(self, frame: Frame) -> None:
         """Hand over one frame, if there is a device. One that fails is let go, and the run goes on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -20,6 +22,7 @@ class Preview:
 
     Args:
         stage: what plays; it knows how its frames look in a mirror.
+        driver: the feed of what the camera sees: who looks at that one wants the run to go on, too.
 
     Attributes:
         mirror: whether frames are shown as in a mirror.
@@ -28,10 +31,16 @@ class Preview:
 
     constant_rate = False
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, driver: Feed[Any] | None = None) -> None:
         self.mirror = True
         self.feed: Feed[Frame] = Feed(self._packed)
         self._stage = stage
+        self._driver = driver
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody looks, here or at the driver."""
+        return self.feed.watched or (self._driver is not None and self._driver.watched)
 
     def __call__(self, frame: Frame) -> None:
         """Keep one frame."""

@@ -75,6 +75,11 @@ class Recorder:
             writer.close()
             return path if writer.frames else None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether a video is being written."""
+        return self._writer is not None
+
     def __call__(self, frame: Frame) -> None:
         """Write one frame, if a video is wanted. A full disk ends the video and not the run."""
         if self._writer is None:

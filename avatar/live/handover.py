@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from avatar.live.record import Record
+from avatar.live.record import SECOND_NS, Record
+from avatar.live.rest import Rest
 from avatar.records import Frame
 from avatar.tools import clock
 from avatar.tools.pacer import Pacer
@@ -17,6 +18,8 @@ LEAD = 2.0
 """How far ahead of the clock a constant-rate output may run, in frame periods. It is wider than one repeat
 plus the jitter on both sides of it: a late frame is never first replaced by a repeat and then dropped. Only
 a source that is truly faster than the output comes so far."""
+REST_FPS = 1.0
+"""Repeats a second while the run rests: who comes then need not wait long for a first picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,16 +34,20 @@ class Made:
 class Cadence:
     """When a constant-rate output must be given a repeat, and when it has no place for a frame."""
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, rest: Rest) -> None:
         self._pacer = Pacer(fps)
-        self._begun = False
+        self._rest = rest
+        self._given_ns: int | None = None
 
     def patience_s(self) -> float | None:
         """Seconds until a repeat is due; None before the first frame: there is nothing to repeat."""
-        if not self._begun:
+        if self._given_ns is None:
             return None
-        due = self._pacer.deadline() + round(TOLERANCE * self._pacer.period_ns)
-        return max(0.0, (due - clock.now_ns()) / 1e9)
+        if self._rest.resting:
+            due = self._given_ns + round(SECOND_NS / REST_FPS)
+        else:
+            due = self._pacer.deadline() + round(TOLERANCE * self._pacer.period_ns)
+        return max(0.0, (due - clock.now_ns()) / SECOND_NS)
 
     def has_place(self) -> bool:
         """Whether a frame that is ready now may go out; it is then counted as given."""
@@ -52,7 +59,7 @@ class Cadence:
 
     def given(self) -> None:
         """The output got the frame, or repeat, that was due next."""
-        self._begun = True
+        self._given_ns = clock.now_ns()
         self._pacer.step()
 
 
@@ -60,6 +67,7 @@ class HandOver:
     """The work of one output's thread.
 
     Attributes:
+        begun: whether the output was given a frame.
         dropped: frames left out because a constant-rate output was ahead of the clock.
     """
 
@@ -68,15 +76,18 @@ class HandOver:
         output: Callable[[Frame], None],
         slot: Slot[Made],
         record: Record,
+        rest: Rest,
         *,
         cadence: Cadence | None,
         first: bool,
         stage: str,
     ) -> None:
+        self.begun = False
         self.dropped = 0
         self._output = output
         self._slot = slot
         self._record = record
+        self._rest = rest
         self._cadence = cadence
         self._first = first
         self._stage = stage
@@ -107,6 +118,7 @@ class HandOver:
             self._record.handed_over(made.frame)
         with self._record.times.measure(self._stage):
             self._output(made.frame)
+        self.begun = True
         return True
 
     def _repeat_is_due(self) -> bool:
@@ -115,5 +127,6 @@ class HandOver:
     def _repeat(self, frame: Frame) -> None:
         if self._cadence:
             self._cadence.given()
-        self._record.repeat()
+        if not self._rest.resting:
+            self._record.repeat()
         self._output(frame)

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from avatar.errors import OutputError
 from avatar.live.handover import Cadence, HandOver, Made
 from avatar.live.record import SECOND_NS, Record, Status, Summary
+from avatar.live.rest import Rest
 from avatar.live.workers import (
     Begun,
     CameraWork,
@@ -78,7 +79,9 @@ def run_live(
         outputs: Each is called in a thread of its own. Optional attributes: `constant_rate` (True: it gets
             `fps` frames a second, repeats included), `main_thread` (True: it is called in the caller's
             thread, as windows need it on some systems; one output at most; if it hangs, so does the run),
-            `closed` (turns True when its user closes it: the run ends).
+            `closed` (turns True when its user closes it: the run ends), `wanted` (False: nobody takes its
+            frames now; when that is so of all outputs for a while, the run rests: no camera frame is fetched,
+            nothing is made, and constant-rate outputs get their last frame once a second).
         stop: Set it to end the run.
         fps: Frames a second of constant-rate outputs, and of the avatar while no camera frame comes.
         seconds: Longest duration of the run.
@@ -108,6 +111,7 @@ class _Run:
         self._record = record
         self._fps = fps
         self._send = Sender(lockstep)
+        self._rest = Rest(outputs, never=lockstep)
         self._frames: Slot[Frame] = Slot()
         self._observations: Slot[Observation] = Slot()
         self._begun: Slot[Begun] = Slot()
@@ -131,8 +135,10 @@ class _Run:
         for number, (output, slot) in enumerate(zip(outputs, self._made, strict=True), 1):
             name = "output" if len(outputs) == 1 else f"output {number}"
             paced = getattr(output, "constant_rate", False) and not self._send.lockstep
-            cadence = Cadence(self._fps) if paced else None
-            work = HandOver(output, slot, self._record, cadence=cadence, first=number == 1, stage=name)
+            cadence = Cadence(self._fps, self._rest) if paced else None
+            work = HandOver(
+                output, slot, self._record, self._rest, cadence=cadence, first=number == 1, stage=name
+            )
             self._hand_overs.append(work)
             job = self._job(work, slot, after=self._output_ended)
             if getattr(output, "main_thread", False):
@@ -154,13 +160,15 @@ class _Run:
         finishing = FinishWork(self._begun, self._made, send, record, measure=measure_renderer)
         # With this thread all comes to its end: from then on an output has only so long for its last frame.
         self._thread("finish", self._job(finishing, self._begun, *self._made, after=self._ending.set))
-        moving = MotionWork(retarget, renderer, observations, self._begun, send, record, fps=self._fps)
+        moving = MotionWork(
+            retarget, renderer, observations, self._begun, send, record, fps=self._fps, rest=self._rest
+        )
         self._thread("motion", self._job(moving, observations, self._begun))
         if tracker is not None:
             tracking = TrackerWork(tracker, frames, observations, send, record)
             self._thread("tracker", self._job(tracking, frames, observations))
         taken = frames if tracker else None
-        self._camera = CameraWork(source, taken, observations, send, record, self._ending)
+        self._camera = CameraWork(source, taken, observations, send, record, self._ending, self._rest)
         self._thread("camera", self._job(self._camera, frames if tracker else observations))
 
     def go(
@@ -180,7 +188,7 @@ class _Run:
             raise self._error
         if hung:
             raise OutputError("; ".join(f"{name} does not take frames any more" for name in hung))
-        return self._record.summary(self._drops())
+        return self._record.summary(self._drops(), self._rest.rested_ns)
 
     def _run(self, watch: Job) -> None:
         if self._main is None:
@@ -225,14 +233,17 @@ class _Run:
             if stop.is_set() or (end_ns is not None and now >= end_ns):
                 self._ending.set()
             if self._ending.is_set():
+                self._rest.end()
                 ending_ns = ending_ns or now
                 if now - ending_ns > 2 * GRACE_S * SECOND_NS:
                     return
                 if now - ending_ns > GRACE_S * SECOND_NS:
                     self._close_all()
+            elif all(work.begun for work in self._hand_overs):
+                self._rest.look()
             ticks += 1
             if on_status is not None and ticks % STATUS_TICKS == 0:
-                on_status(self._record.status(sum(self._drops().values())))
+                on_status(self._record.status(sum(self._drops().values()), resting=self._rest.resting))
 
     def _tick_s(self, end_ns: int) -> float:
         left_s = (end_ns - clock.now_ns()) / SECOND_NS

@@ -34,6 +34,8 @@ class Status:
     """Frames dropped since the run began."""
     slowest: tuple[str, float] | None
     """The slowest stage and its median [ms]."""
+    resting: bool = False
+    """Whether nothing is made, because nobody takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Summary:
     """Frames made while no camera frame came."""
     seconds: float
     """From the first hand-over to the last."""
+    rested: float = 0.0
+    """Seconds in which nothing was made, because nobody took it; they do not count in `fps`."""
 
     @property
     def dropped_total(self) -> int:
@@ -81,6 +85,7 @@ class Summary:
             "no_face": self.no_face,
             "idle": self.idle,
             "seconds": round(self.seconds, 2),
+            "rested": round(self.rested, 2),
         }
 
 
@@ -126,7 +131,7 @@ class Record:
         with self._lock:
             self.repeated += 1
 
-    def status(self, dropped: int) -> Status:
+    def status(self, dropped: int, *, resting: bool = False) -> Status:
         """How the run goes now."""
         now = clock.now_ns()
         with self._lock:
@@ -144,13 +149,15 @@ class Record:
             camera=self.camera,
             dropped=dropped,
             slowest=self.times.slowest(),
+            resting=resting,
         )
 
-    def summary(self, dropped: dict[str, int]) -> Summary:
-        """What the run was like; asked once, after its end."""
+    def summary(self, dropped: dict[str, int], rested_ns: int = 0) -> Summary:
+        """What the run was like; asked once, after its end. `rested_ns`: how long it rested."""
         seconds = (self._last_ns - self._first_ns) / SECOND_NS
+        rested = rested_ns / SECOND_NS
         return Summary(
-            fps=(self.frames - 1) / seconds if seconds > 0 else 0.0,
+            fps=(self.frames - 1) / (seconds - rested) if seconds > rested else 0.0,
             age_ms=self.ages.summary(50, 95, 99),
             motion_lag_ms=self.lag.lag_ms(),
             stages_ms=self.times.summary(),
@@ -160,4 +167,5 @@ class Record:
             no_face=self.no_face,
             idle=self.idle,
             seconds=seconds,
+            rested=rested,
         )

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from avatar.errors import CameraError, CameraLostError
 from avatar.live.handover import Made
 from avatar.live.record import SECOND_NS, Record
+from avatar.live.rest import Rest
 from avatar.records import Face, Frame, Motion, Observation
 from avatar.tools import clock
 from avatar.tools.close_ups import observed
@@ -27,6 +28,8 @@ STARVED_S = 0.25
 """After so long without an observation the generator goes on as if no face were seen."""
 REOPEN_S = (0.5, 5.0)
 """First and longest pause between two attempts to open a lost camera."""
+RESTED_S = 0.5
+"""How often a resting thread looks whether the run has ended."""
 SMALLEST_STEP_NS = 1_000_000
 
 
@@ -51,7 +54,7 @@ class Sender:
 
 
 class CameraWork:
-    """Takes frames from the source until it ends; waits for a camera that was lost."""
+    """Takes frames from the source until it ends; waits for a lost camera, and while the run rests."""
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class CameraWork:
         send: Sender,
         record: Record,
         ending: threading.Event,
+        rest: Rest,
     ) -> None:
         self._source = source
         self._frames = frames
@@ -68,6 +72,7 @@ class CameraWork:
         self._send = send
         self._record = record
         self._ending = ending
+        self._rest = rest
         self._missed_before: int | None = None
 
     @property
@@ -78,16 +83,23 @@ class CameraWork:
     def __call__(self) -> None:
         """Fetch until the source says None or the run is ending."""
         while not self._ending.is_set():
+            rested, missed = self._rest.resting, self.missed
+            if rested:
+                self._rest.wait(RESTED_S)
+                if self._rest.resting:
+                    continue
             try:
                 item = self._source()
             except CameraLostError as lost:
                 self._wait_for_camera(lost)
                 continue
-            if self._missed_before is None:
-                # Only now: what was missed before the first question is not this run's loss.
-                self._missed_before = self._source_dropped()
+            if self._missed_before is None or rested:
+                # Only now: what was missed before the first question, or in a rest, is not this run's loss.
+                self._missed_before = self._source_dropped() - missed
             if item is None:
                 return
+            if rested and not isinstance(item, Observation):
+                continue  # a camera may have kept it since before the rest
             if isinstance(item, Observation):
                 self._send(self._observations, item)
             elif self._frames is not None:
@@ -170,6 +182,7 @@ class MotionWork:
         record: Record,
         *,
         fps: float,
+        rest: Rest,
     ) -> None:
         self._retarget = retarget
         self._begin = begin_of(renderer)
@@ -177,6 +190,7 @@ class MotionWork:
         self._begun = begun
         self._send = send
         self._record = record
+        self._rest = rest
         self._period_ns = round(SECOND_NS / fps)
         self._index = 0
         self._age_ns = 0
@@ -193,6 +207,9 @@ class MotionWork:
                 self._index = observation.index
                 self._age_ns = clock.now_ns() - observation.captured_ns
                 self._make(observation, new=True)
+                due_ns = clock.now_ns() + round(STARVED_S * SECOND_NS)
+            elif self._rest.resting:
+                self._rest.wait(RESTED_S)
                 due_ns = clock.now_ns() + round(STARVED_S * SECOND_NS)
             elif clock.now_ns() >= due_ns:
                 if not self._send.lockstep:
