@@ -6,9 +6,13 @@ from contextlib import closing, suppress
 from typing import Any
 
 from avatar.errors import OutputError, VirtualCameraError
+from avatar.output.loopback import Loopback
 from avatar.output.virtual_devices import how_to_create, virtual_camera_devices
 from avatar.records import Frame
 from avatar.tools.signs import OFF, card
+
+_PIXELS = "YU12"
+"""How v4l2loopback calls what pyvirtualcam makes of RGB."""
 
 
 class VirtualCamera:
@@ -26,7 +30,8 @@ class VirtualCamera:
         device: the one in use.
 
     Raises:
-        VirtualCameraError: there is none; the message says how to make one.
+        VirtualCameraError: there is none; the message says how to make one. Or a program still takes frames
+            of another size from it.
     """
 
     constant_rate = True
@@ -37,6 +42,8 @@ class VirtualCamera:
         width, height = size
         if width % 2 or height % 2:
             raise VirtualCameraError(f"virtual cameras need an even width and height, got {width}x{height}")
+        if backend is None:
+            _take_back(device)
         try:
             import pyvirtualcam
 
@@ -54,8 +61,21 @@ class VirtualCamera:
             raise VirtualCameraError(_why_not(device, error)) from error
         self.size = size
         self.device: str = self._camera.device
+        self._loopback = Loopback(self.device) if self.device.startswith("/dev/video") else None
+        form = self._loopback.form() if self._loopback else None
+        if form not in (None, f"{_PIXELS}:{width}x{height}"):
+            self._camera.close()
+            raise VirtualCameraError(
+                f"a program still takes frames of another kind from {self.device} ({form}): close that "
+                f"program, or take its size ({width}x{height} was asked for)"
+            )
         self.frames = 0
         """Frames handed over so far."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody takes the frames; True also where the system does not tell."""
+        return self._loopback is None or self._loopback.others() != 0
 
     def __call__(self, frame: Frame) -> None:
         """Hand one frame to the device, at once.
@@ -82,6 +102,16 @@ class VirtualCamera:
             return
         with closing(camera), suppress(RuntimeError, OSError):
             camera.send(card(self.size, OFF))
+            if self._loopback is not None:
+                self._loopback.give_back()
+
+
+def _take_back(device: str | None) -> None:
+    """Free the devices of a program that was killed: nobody has them open, and yet they take no frames."""
+    for one in virtual_camera_devices():
+        loopback = Loopback(one.device)
+        if device in (None, one.device) and loopback.others() == 0 and loopback.takes_frames() is False:
+            loopback.give_back()
 
 
 def _why_not(device: str | None, error: RuntimeError) -> str:
