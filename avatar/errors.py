@@ -12,6 +12,7 @@ AvatarError                    one clear line for the person at the terminal
 │   └── CameraLostError        it was running and stopped; it may come back
 ├── OutputError                a window, device or file that takes no frames
 │   └── VirtualCameraError     no virtual-camera device; the message says how to make one
+├── AudioError                 no sound server, or no microphone, for a voice in step
 ├── ServerError                a page that cannot be served here
 └── CallError                  a call that cannot be begun, or that the other side refuses
 """
@@ -73,6 +74,10 @@ class OutputError(AvatarError):
 
 class VirtualCameraError(OutputError):
     """There is no virtual-camera device that can be used."""
+
+
+class AudioError(AvatarError):
+    """The voice cannot be held in step: there is no sound server, no microphone, or it refuses."""
 
 
 class ServerError(AvatarError):

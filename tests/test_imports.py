@@ -19,8 +19,8 @@ ROOT = Path(avatar.__file__).parent
 STAGES = ("capture", "track", "retarget", "identity", "warp", "generate", "composite", "output")
 SHARED = {"records", "errors", "tools", "weights"}
 HEAVY = tuple(
-    "ai_edge_litert aiohttp aiortc av cryptography cv2 mediapipe numpy onnx openvino PIL pyvirtualcam segno "
-    "skimage sounddevice torch".split()
+    "ai_edge_litert aiohttp aiortc av cryptography cv2 mediapipe numpy onnx openvino pasimple PIL pulsectl "
+    "pyvirtualcam segno skimage sounddevice torch".split()
 )
 
 ALLOWED: dict[str, set[str]] = {
@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "generate": {*SHARED, "model", "runtime"},
     "train": {*SHARED, *STAGES, "model"},
     "web": SHARED,
+    "audio": SHARED,
     "call": {*SHARED, "web"},
 }
 """What a part of the package may import of the others; parts not listed may import all but `cli` and `train`.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar.cli import arguments as shared
-from avatar.cli import live, paged, portrait
+from avatar.cli import audible, live, paged, portrait
 from avatar.cli.keys import Keys
 from avatar.errors import OutputError
 
@@ -28,6 +28,7 @@ EXAMPLES = """\
   avatar run photo.jpg --output window         without enrolling: a picture does as well
   avatar run me.avatar --camera talk.mp4 --output out.mp4 --seconds 10
   avatar run me.avatar --output virtualcam --output window
+  avatar run me.avatar --audio                 Linux: choose "Livehead Microphone" in Zoom as well
 
 in the window: n sets your present face as the calm one, q ends. In the terminal: the same with
 Enter, and Ctrl-C ends too.
@@ -71,6 +72,7 @@ def add_parser(commands: Subparsers) -> None:
         help="show the window like a mirror; what others see is never mirrored (default: yes, unless the "
         "control page said no)",
     )
+    audible.add_audio(parser)
     paged.add_page(parser)
     parser.add_argument("--seconds", type=shared.seconds, metavar="N", help="stop after so long")
     shared.add_json(parser)
@@ -81,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     places: list[str] = arguments.output or ["virtualcam"]
     arguments.portrait = paged.which_portrait(arguments.portrait)
     _check_places(places, arguments)
+    audible.check_audio(arguments)
     identity = portrait.open_portrait(arguments.portrait, face=arguments.face)
 
     from avatar.capture import open_source
@@ -119,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
             if isinstance(output, Window):
                 output.on_key = lambda key: stage.set_neutral() if key == "n" else None
             outputs.add(output)
+        aged = audible.open_audio(arguments, open_things)
         play.show(outputs, places, open_things)
         keys = open_things.enter_context(Keys({"n": stage.set_neutral, "q": end}))
         if keys.active:
@@ -133,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
             stop=stop,
             fps=fps,
             seconds=arguments.seconds,
-            noted=play.control.noted,
+            noted=audible.both(play.control.noted, aged),
         )
     live.tell(summary, as_json=arguments.json)
     return shared.INTERRUPTED if stop.is_set() and not ended.is_set() else 0

@@ -1,0 +1,121 @@
+"""Carries the voice from the microphone to the one that meeting programs use, in step with the picture."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import numpy as np
+
+from avatar.audio.delay_line import DelayLine
+from avatar.audio.in_step import InStep
+from avatar.audio.server import NAME, RATE, VirtualMicrophone, which_microphone
+from avatar.errors import AudioError
+from avatar.tools import clock
+
+PIECE = RATE // 100
+"""Samples carried at once: 10 ms."""
+PIECE_MS = 10.0
+READY = 4 * PIECE
+"""So much waits at the sink: this program may be held up so long before anybody hears it."""
+MOST_S = 2.0
+"""Longest delay."""
+TOO_LATE_MS = 40.0
+"""Later than the picture by more than this, what waits in the microphone is thrown away,"""
+AGAIN_S = 20.0
+"""but not more often than this: where all of it is the microphone's own delay, that helps nothing."""
+WAIT_S = 1.0
+SAMPLE_BYTES = 2
+
+_log = logging.getLogger(__name__)
+
+
+class Carrier:
+    """A thread that carries the sound; makes the virtual microphone, and takes it away when closed.
+
+    When the sound fails in the middle of a run, that is told, and the picture goes on.
+
+    Args:
+        microphone: name of the real one; None is the system's.
+
+    Attributes:
+        microphone: the server's name of the one it listens to.
+        hold_ms: by how much the sound is held back now.
+
+    Raises:
+        AudioError: there is no sound server, no microphone, or another run has the virtual one.
+    """
+
+    def __init__(self, microphone: str | None = None) -> None:
+        self.microphone = which_microphone(microphone)
+        self.hold_ms = 0.0
+        self._age_ms: float | None = None
+        self._ending = threading.Event()
+        self._virtual = VirtualMicrophone()
+        try:
+            self._heard = _stream(record_from=self.microphone)
+            self._said = _stream(play_to=self._virtual.sink)
+        except BaseException:
+            self._virtual.close()
+            raise
+        self._thread = threading.Thread(target=self._work, name="sound", daemon=True)
+        self._thread.start()
+
+    def tell(self, age_ms: float | None) -> None:
+        """Say how old the picture is when it is handed over [ms]; None: there is none. From any thread."""
+        self._age_ms = age_ms
+
+    def close(self) -> None:
+        """Take the virtual microphone away, and let go of the real one."""
+        self._ending.set()
+        self._thread.join(WAIT_S)
+        self._virtual.close()
+        if self._thread.is_alive():
+            # A microphone that gives nothing holds its reader for ever, and must not be closed under him.
+            return
+        self._heard.close()
+        self._said.close()
+
+    def _work(self) -> None:
+        import pasimple
+
+        try:
+            self._carry()
+        except pasimple.PaSimpleError as error:
+            if not self._ending.is_set():
+                _log.warning("the %s is silent from now on: %s", NAME, error)
+
+    def _carry(self) -> None:
+        line, in_step = DelayLine(PIECE, round(MOST_S * RATE)), InStep()
+        thrown_ns = clock.now_ns()
+        while not self._ending.is_set():
+            piece = np.frombuffer(self._heard.read(PIECE * SAMPLE_BYTES), np.int16)
+            path_ms = (self._heard.get_latency() + self._said.get_latency()) / 1000 + PIECE_MS
+            self.hold_ms = in_step(self._age_ms, path_ms)
+            self._said.write(line(piece, round(self.hold_ms * RATE / 1000)).tobytes())
+            if in_step.late_ms > TOO_LATE_MS and clock.now_ns() - thrown_ns > AGAIN_S * 1e9:
+                self._heard.flush()
+                thrown_ns = clock.now_ns()
+
+
+def _stream(*, record_from: str | None = None, play_to: str | None = None) -> Any:
+    """A stream of 16-bit mono; AudioError where the server refuses it."""
+    import pasimple
+
+    recording = record_from is not None
+    try:
+        return pasimple.PaSimple(
+            pasimple.PA_STREAM_RECORD if recording else pasimple.PA_STREAM_PLAYBACK,
+            pasimple.PA_SAMPLE_S16LE,
+            1,
+            RATE,
+            app_name="livehead",
+            stream_name="voice in step with the picture",
+            device_name=record_from if recording else play_to,
+            tlength=READY * SAMPLE_BYTES,
+            minreq=PIECE * SAMPLE_BYTES,
+            fragsize=PIECE * SAMPLE_BYTES,
+        )
+    except pasimple.PaSimpleError as error:
+        raise AudioError(f"the sound server refuses {record_from or play_to}: {error}") from error
