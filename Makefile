@@ -5,6 +5,7 @@
 # make test                 set everything up and run all checks
 # make test-page            try the control page in Chromium, which has to be there
 # make test-calls           calls with a real browser and real servers, in networks of their own; as root
+# make test-pipewire        the voice in step and the PipeWire camera, with servers of their own
 # make test-tensorrt        build engines for NVIDIA cards, which needs none, in an environment of its own
 #
 # Needs Python 3.11, 3.12 or 3.13. On Linux the public package index carries PyTorch built for NVIDIA cards,
@@ -21,7 +22,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 bin := $(VENV)/bin
 PIP_FAILED = { echo "make: pip could not install the packages; the reason stands above." >&2; exit 1; }
 
-.PHONY: help demo test test-page test-calls test-tensorrt setup dev clean
+.PHONY: help demo test test-page test-calls test-pipewire test-tensorrt setup dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -48,6 +49,15 @@ test-calls: dev
 	    { apt-get update && apt-get install -y --no-install-recommends $(CALLS_NEED); } || \
 	    echo "make: not all of $(CALLS_NEED) can be installed here" >&2; fi
 	@$(bin)/python -m pytest tests/calls
+
+PIPEWIRE_NEEDS = dbus pipewire wireplumber pipewire-pulse pulseaudio-utils libspa-0.2-modules \
+    gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-pipewire
+test-pipewire: dev
+	@$(bin)/avatar fetch-models
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(PIPEWIRE_NEEDS) >/dev/null 2>&1; then \
+	    { apt-get update && apt-get install -y --no-install-recommends $(PIPEWIRE_NEEDS); } || \
+	    echo "make: not all of $(PIPEWIRE_NEEDS) can be installed here" >&2; fi
+	@$(bin)/python -m pytest tests/pipewire
 
 test-tensorrt: $(TENSORRT)/.installed-rtx
 	@$(TENSORRT)/bin/python -m pytest tests/tensorrt

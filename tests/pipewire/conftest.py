@@ -1,0 +1,89 @@
+"""A sound and video server of the tests' own: PipeWire and WirePlumber , heard by nobody."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = {
+    "dbus-daemon": "dbus",
+    "pipewire": "pipewire",
+    "wireplumber": "wireplumber",
+    "pipewire-pulse": "pipewire-pulse",
+    "pactl": "pulseaudio-utils",
+}
+"""What is needed, and the Debian package of each."""
+WAIT_S = 15.0
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder (XDG_RUNTIME_DIR) of a running server; the environment leads all programs to it."""
+    missing = sorted(package for program, package in PROGRAMS.items() if shutil.which(program) is None)
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    folder = tmp_path_factory.mktemp("pipewire")
+    folder.chmod(0o700)
+    bus = f"unix:path={folder}/bus"
+    settings = {
+        "XDG_RUNTIME_DIR": str(folder),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "DBUS_SESSION_BUS_ADDRESS": bus,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        for name in ("PULSE_SERVER", "PULSE_RUNTIME_PATH", "PIPEWIRE_REMOTE"):
+            patch.delenv(name, raising=False)
+        running: list[subprocess.Popen[bytes]] = []
+        try:
+            for command, ready in (
+                (["dbus-daemon", "--session", "--nofork", f"--address={bus}"], folder / "bus"),
+                (["pipewire"], folder / "pipewire-0"),
+                (["wireplumber"], None),
+                (["pipewire-pulse"], folder / "pulse/native"),
+            ):
+                log = (folder / f"{command[0]}.log").open("wb")
+                running.append(subprocess.Popen(command, stdout=log, stderr=log))
+                log.close()
+                if ready is not None:
+                    _wait_for(ready)
+            yield folder
+        finally:
+            for program in reversed(running):
+                program.terminate()
+                program.wait(5.0)
+
+
+def _wait_for(path: Path) -> None:
+    end = time.monotonic() + WAIT_S
+    while not path.exists():
+        if time.monotonic() > end:
+            logs = "\n".join(log.read_text() for log in path.parent.glob("*.log"))
+            pytest.fail(f"{path} did not come: {logs}")
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def desk_microphone(server: Path) -> Iterator[str]:
+    """A microphone on a desk, as the server sees it: what is played to the sink `desk` is what it hears."""
+    modules = [
+        _load("module-null-sink", "sink_name=desk", "channels=1", "rate=48000"),
+        _load("module-remap-source", "source_name=desk_microphone", "master=desk.monitor", "channels=1"),
+    ]
+    yield "desk_microphone"
+    for module in reversed(modules):
+        subprocess.run(["pactl", "unload-module", module], check=True, env=os.environ)
+
+
+def _load(*words: str) -> str:
+    """The server's number of a module."""
+    loaded = subprocess.run(["pactl", "load-module", *words], check=True, capture_output=True, text=True)
+    return loaded.stdout.strip()

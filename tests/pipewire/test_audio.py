@@ -1,0 +1,120 @@
+"""The voice in step with the picture, with a real sound server (make test-pipewire)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatar.audio import NAME, Carrier, VirtualMicrophone, has_server, which_microphone
+from avatar.errors import AudioError
+from pipewire.listening import Ear, Speaker
+
+SOURCE = "livehead_microphone"
+NEAR_MS = 20.0
+HERE = Path(__file__).parent
+
+
+def sources() -> dict[str, str]:
+    """name -> what kind of device, as any program sees it."""
+    listed = subprocess.run(
+        ["pactl", "--format=json", "list", "sources"], check=True, capture_output=True, text=True
+    )
+    return {one["name"]: one["properties"].get("device.class", "") for one in json.loads(listed.stdout)}
+
+
+def sinks() -> str:
+    return subprocess.run(
+        ["pactl", "list", "short", "sinks"], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def added_ms(microphone: str, beeps: int, age_ms: float | None, carrier: Carrier) -> list[float]:
+    """By how much later each beep comes out of the virtual microphone than it went into the real one."""
+    carrier.tell(age_ms)
+    time.sleep(2.0)
+    with closing(Ear(microphone)) as real, closing(Ear(SOURCE)) as virtual:
+        with closing(Speaker("desk")) as speaker:
+            time.sleep(1.0)
+            for _ in range(beeps):
+                speaker.beep()
+                time.sleep(0.7)
+        time.sleep(1.0)
+    assert len(real.heard_ns) == len(virtual.heard_ns) == beeps
+    return [(out - into) / 1e6 for into, out in zip(real.heard_ns, virtual.heard_ns, strict=True)]
+
+
+def test_the_microphone_is_one_and_goes_away(desk_microphone: str) -> None:
+    assert has_server()
+    assert SOURCE not in sources()
+    with closing(Carrier()) as carrier:
+        assert carrier.microphone == desk_microphone
+        wait_for(lambda: SOURCE in sources())
+        # meeting programs do not list monitors
+        assert sources()[SOURCE] != "monitor"
+        listed = subprocess.run(["pactl", "list", "sources"], check=True, capture_output=True, text=True)
+        assert f"Description: {NAME}" in listed.stdout
+        # our own is never taken for the real one, even if the system made it the usual one
+        subprocess.run(["pactl", "set-default-source", SOURCE], check=True)
+        assert which_microphone(None) == desk_microphone
+        with pytest.raises(AudioError, match="another run has the Livehead Microphone"):
+            Carrier()
+        assert SOURCE in sources()
+    wait_for(lambda: SOURCE not in sources())
+    assert "livehead" not in sinks()
+
+
+def test_microphones_by_name(desk_microphone: str) -> None:
+    assert which_microphone("desk_microphone") == desk_microphone
+    assert which_microphone("desk.monitor") == "desk.monitor"
+    with pytest.raises(AudioError, match=r"no microphone 'nothing'; the sound server has: .*desk_microphone"):
+        which_microphone("nothing")
+
+
+def test_without_a_microphone_nothing_is_left(server: Path) -> None:
+    with pytest.raises(AudioError, match="there is no microphone; the sound server has"):
+        Carrier()
+    assert SOURCE not in sources()
+
+
+def test_sound_is_as_late_as_the_picture_and_follows_it(desk_microphone: str) -> None:
+    found = {}
+    with closing(Carrier(desk_microphone)) as carrier:
+        for age_ms in (150.0, 180.0, 400.0, 110.0):
+            found[age_ms] = added_ms(desk_microphone, 4, age_ms, carrier)
+    print("added [ms]:", {age: [round(one, 1) for one in ones] for age, ones in found.items()})
+    for age_ms, ones in found.items():
+        assert np.median(ones) == pytest.approx(age_ms, abs=NEAR_MS)
+
+
+def test_what_a_killed_run_left_is_taken_away(desk_microphone: str) -> None:
+    program = (
+        "import time; from avatar.audio import Carrier\n"
+        "carrier = Carrier('desk_microphone'); print('there', flush=True); time.sleep(60)"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    with killed:
+        assert killed.stdout is not None and killed.stdout.readline() == b"there\n"
+        os.kill(killed.pid, signal.SIGKILL)
+    wait_for(lambda: SOURCE in sources())
+    time.sleep(0.5)
+    with closing(VirtualMicrophone()):
+        wait_for(lambda: list(sources()).count(SOURCE) == 1)
+        assert sinks().count("livehead_sound") == 1
+    wait_for(lambda: "livehead" not in sinks())
