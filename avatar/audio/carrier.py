@@ -10,7 +10,7 @@ import numpy as np
 
 from avatar.audio.delay_line import DelayLine
 from avatar.audio.in_step import InStep
-from avatar.audio.server import NAME, RATE, VirtualMicrophone, which_microphone
+from avatar.audio.server import NAME, RATE, STREAM, VirtualMicrophone, hears_itself, which_microphone
 from avatar.errors import AudioError
 from avatar.tools import clock
 
@@ -25,6 +25,8 @@ TOO_LATE_MS = 40.0
 """Later than the picture by more than this, what waits in the microphone is thrown away,"""
 AGAIN_S = 20.0
 """but not more often than this: where all of it is the microphone's own delay, that helps nothing."""
+LOOK_EVERY = 50
+"""Pieces between two looks at what is listened to."""
 WAIT_S = 1.0
 SAMPLE_BYTES = 2
 
@@ -82,21 +84,33 @@ class Carrier:
 
         try:
             self._carry()
-        except pasimple.PaSimpleError as error:
+        except (pasimple.PaSimpleError, AudioError) as error:
             if not self._ending.is_set():
                 _log.warning("the %s is silent from now on: %s", NAME, error)
 
     def _carry(self) -> None:
         line, in_step = DelayLine(PIECE, round(MOST_S * RATE)), InStep()
         thrown_ns = clock.now_ns()
+        pieces, lost = 0, False
         while not self._ending.is_set():
             piece = np.frombuffer(self._heard.read(PIECE * SAMPLE_BYTES), np.int16)
+            pieces += 1
+            if pieces % LOOK_EVERY == 0:
+                lost = self._is_lost(lost)
+            if lost:
+                piece = np.zeros(PIECE, np.int16)
             path_ms = (self._heard.get_latency() + self._said.get_latency()) / 1000 + PIECE_MS
             self.hold_ms = in_step(self._age_ms, path_ms)
             self._said.write(line(piece, round(self.hold_ms * RATE / 1000)).tobytes())
             if in_step.late_ms > TOO_LATE_MS and clock.now_ns() - thrown_ns > AGAIN_S * 1e9:
                 self._heard.flush()
                 thrown_ns = clock.now_ns()
+
+    def _is_lost(self, before: bool) -> bool:
+        lost = hears_itself()
+        if lost != before:
+            _log.warning("the microphone %s is %s", self.microphone, "gone" if lost else "back")
+        return lost
 
 
 def _stream(*, record_from: str | None = None, play_to: str | None = None) -> Any:
@@ -111,7 +125,7 @@ def _stream(*, record_from: str | None = None, play_to: str | None = None) -> An
             1,
             RATE,
             app_name="livehead",
-            stream_name="voice in step with the picture",
+            stream_name=STREAM,
             device_name=record_from if recording else play_to,
             tlength=READY * SAMPLE_BYTES,
             minreq=PIECE * SAMPLE_BYTES,

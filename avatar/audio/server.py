@@ -14,8 +14,12 @@ NAME = "Livehead Microphone"
 RATE = 48_000
 """Samples a second."""
 
+STREAM = "voice in step with the picture"
+"""What our streams are called, as mixers list them."""
+
 _SINK = "livehead_sound"
 _SOURCE = "livehead_microphone"
+_OURS = (_SOURCE, f"{_SINK}.monitor")
 _NO_SERVER = "there is no PipeWire or PulseAudio to make a microphone with"
 _MODULES = (
     # Where we play to. Meeting programs hide what can be recorded of it, as if it were a loudspeaker's sound,
@@ -73,9 +77,7 @@ def which_microphone(wanted: str | None) -> str:
         AudioError: there is none; the message lists those there are.
     """
     with sound_server() as server:
-        sources = [
-            source for source in server.source_list() if source.name not in (_SOURCE, f"{_SINK}.monitor")
-        ]
+        sources = [source for source in server.source_list() if source.name not in _OURS]
         usual = server.server_info().default_source_name
     if wanted is not None:
         found = [source.name for source in sources if wanted in (source.name, source.description)]
@@ -87,6 +89,17 @@ def which_microphone(wanted: str | None) -> str:
     there = ", ".join(f"{source.name} ({source.description})" for source in sources) or "nothing"
     what = "there is no microphone" if wanted is None else f"there is no microphone {wanted!r}"
     raise AudioError(f"{what}; the sound server has: {there}")
+
+
+def hears_itself() -> bool:
+    """Whether our stream listens to our own microphone: servers move it there when the real one is unplugged.
+
+    Raises:
+        AudioError: there is no server any more.
+    """
+    with sound_server() as server:
+        ours = {source.index for source in server.source_list() if source.name in _OURS}
+        return any(one.source in ours for one in server.source_output_list() if one.name == STREAM)
 
 
 class VirtualMicrophone:

@@ -116,13 +116,13 @@ def run(arguments: argparse.Namespace) -> int:
             end=end,
             open_camera=lambda number: opened(str(number)),
         )
+        aged = audible.open_audio(arguments, open_things)
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         for place in places:
             output = open_output(place, fps=fps, size=arguments.size)
             if isinstance(output, Window):
                 output.on_key = lambda key: stage.set_neutral() if key == "n" else None
             outputs.add(output)
-        aged = audible.open_audio(arguments, open_things)
         play.show(outputs, places, open_things)
         keys = open_things.enter_context(Keys({"n": stage.set_neutral, "q": end}))
         if keys.active:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -80,7 +79,9 @@ def desk_microphone(server: Path) -> Iterator[str]:
     ]
     yield "desk_microphone"
     for module in reversed(modules):
-        subprocess.run(["pactl", "unload-module", module], check=True, env=os.environ)
+        subprocess.run(
+            ["pactl", "unload-module", module], capture_output=True
+        )  # a test may have unplugged it
 
 
 def _load(*words: str) -> str:

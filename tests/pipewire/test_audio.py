@@ -118,3 +118,24 @@ def test_what_a_killed_run_left_is_taken_away(desk_microphone: str) -> None:
         wait_for(lambda: list(sources()).count(SOURCE) == 1)
         assert sinks().count("livehead_sound") == 1
     wait_for(lambda: "livehead" not in sinks())
+
+
+def test_without_its_microphone_it_does_not_hear_itself(
+    desk_microphone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(Carrier(desk_microphone)), closing(Ear(SOURCE)) as ear:
+        with closing(Speaker("desk")) as speaker:
+            time.sleep(1.0)
+            speaker.beep()
+            wait_for(lambda: len(ear.heard_ns) == 1)
+        unload("module-remap-source source_name=desk_microphone")
+        wait_for(lambda: "the microphone desk_microphone is gone" in caplog.text)
+        heard = len(ear.heard_ns)
+        time.sleep(2.0)
+        assert len(ear.heard_ns) == heard
+
+
+def unload(which: str) -> None:
+    listed = subprocess.run(["pactl", "list", "short", "modules"], check=True, capture_output=True, text=True)
+    numbers = [line.split("\t")[0] for line in listed.stdout.splitlines() if which in line.replace("\t", " ")]
+    subprocess.run(["pactl", "unload-module", numbers[0]], check=True)
