@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 from typing import Any
@@ -115,6 +116,17 @@ def test_elsewhere_the_delay_to_set_is_told_and_told_again_when_it_changes(
         "your voice is earlier than the picture: delay the microphone by 60 ms to be in step",
         "your voice is earlier than the picture: delay the microphone by 80 ms to be in step",
     ]
+
+
+def test_the_page_is_told_of_our_microphone_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def named(**options: bool) -> str:
+        return audible.microphone(argparse.Namespace(**options))
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert named(audio=True) == "Livehead Microphone"
+    assert named(audio=False) == named() == ""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert named(audio=True) == ""
 
 
 def test_a_microphone_without_audio_is_a_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:

@@ -51,6 +51,16 @@ def check_audio(arguments: argparse.Namespace) -> None:
         raise AudioError("--microphone is for --audio; give both")
 
 
+def microphone(arguments: argparse.Namespace) -> str:
+    """The name of the microphone that `open_audio` makes; empty: it makes none."""
+    if not getattr(arguments, "audio", False) or not sys.platform.startswith("linux"):
+        return ""
+
+    from avatar.audio import NAME
+
+    return NAME
+
+
 def open_audio(arguments: argparse.Namespace, open_things: contextlib.ExitStack) -> Noted:
     """Begin what `add_audio` read, to be ended by `open_things`; gives who wants to know how the run goes.
 
@@ -59,13 +69,14 @@ def open_audio(arguments: argparse.Namespace, open_things: contextlib.ExitStack)
     """
     if not arguments.audio:
         return lambda status: None
-    if not sys.platform.startswith("linux"):
+    name = microphone(arguments)
+    if not name:
         return Advice()
 
-    from avatar.audio import NAME, Carrier
+    from avatar.audio import Carrier
 
     carrier = open_things.enter_context(contextlib.closing(Carrier(arguments.microphone)))
-    _log.info("choose the microphone %r in your meeting; it gives %s", NAME, carrier.microphone)
+    _log.info("choose the microphone %r in your meeting; it gives %s", name, carrier.microphone)
     return lambda status: carrier.tell(status.age_ms)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avatar.cli import arguments as shared
+from avatar.cli import audible
 from avatar.errors import AvatarError, PictureError
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ class Play:
             end=end,
             driving=getattr(source, "name", "") or Path(self._arguments.camera or "the recorded motion").name,
             outputs=self._outputs,
+            microphone=audible.microphone(self._arguments),
             windows=self._windows,
         )
         self.control = Control(parts, self._identity, self._avatar, self._settings, self._told)

@@ -113,6 +113,7 @@ class Control:
                 "camera": self._parts.view.frame is not None,
                 "outputs": list(self._parts.outputs),
                 "outlet": self._parts.outlet.device,
+                "microphone": self._parts.microphone,
                 "drawn": self._parts.pace.share,
                 "told": self._told,
             }

@@ -44,5 +44,7 @@ class Parts:
     """What drives at the beginning, in words."""
     outputs: Sequence[str] = ()
     """Where the frames go, in words."""
+    microphone: str = ""
+    """The one that gives the voice in step with the picture; empty: there is none."""
     windows: list[Any] = field(default_factory=list)
     """Outputs that have a `mirror` of their own."""

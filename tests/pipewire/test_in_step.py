@@ -74,6 +74,9 @@ def test_beep_and_flash_leave_together(
         assert virtual is not None, told.read_text()
         virtual.close()
     assert run.returncode == 0, told.read_text()
+    assert "choose the microphone 'Livehead Microphone' in your meeting" in told.read_text()
+    there = subprocess.run(["pactl", "list", "short"], check=True, capture_output=True, text=True).stdout
+    assert "desk_microphone" in there and "livehead" not in there
     began = flashes[0][0]
     change = began + round(CHANGE_AT / 30 * 1e9)
     for depth, begin, end in ((DEPTHS[0], began, change), (DEPTHS[1], change, flashes[-1][0])):

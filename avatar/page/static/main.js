@@ -65,8 +65,14 @@ function showStatus(said) {
   at("slowest").textContent = said.slowest ? strings.stageMs(...said.slowest) : "–";
   at("dropped").textContent = said.dropped;
   at("avatar").dataset.behind = said.behind_ms ?? "";
-  at("in-step").textContent = said.age_ms == null ? "" : strings.inStep(STEP_MS * Math.round(said.age_ms / STEP_MS));
+  at("in-step").textContent = inStep(said.age_ms);
   note(said);
+}
+
+// What to do for a voice in step with a picture of that age.
+function inStep(age) {
+  if (state?.microphone) return strings.inStepBy(state.microphone);
+  return age == null ? "" : strings.inStep(STEP_MS * Math.round(age / STEP_MS));
 }
 
 function toggle(id, on, label) {

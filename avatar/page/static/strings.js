@@ -93,6 +93,7 @@ export const strings = {
   outputChoice: "Virtual camera",
   noOutput: "none",
   noDevices: "none found (see 'avatar doctor')",
+  inStepBy: (name) => `Your voice is in step with the picture at the microphone ${name}.`,
   inStep: (value) => `Your voice is earlier than the picture: delay the microphone by ${value} ms to be in step.`,
 
   keys: "Keys",
