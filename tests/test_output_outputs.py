@@ -48,7 +48,7 @@ def test_devices_and_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("spec", ["", "x.avi", "out.webm", "webcam", "virtual", "folder/"])
 def test_what_means_nothing(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputError, match="take virtualcam, window, null, or a file"):
+    with pytest.raises(OutputError, match="take virtualcam, pipewire, window, null, or a file"):
         open_output(spec, fps=30, size=SIZE)
     assert list(tmp_path.iterdir()) == []
 

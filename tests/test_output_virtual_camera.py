@@ -154,9 +154,14 @@ def test_without_a_device_the_command_is_told(
 ) -> None:
     monkeypatch.setattr(virtual_camera_module, "virtual_camera_devices", list)
     monkeypatch.setattr(virtual_camera_module, "how_to_create", lambda: "do this")
+    monkeypatch.setattr(virtual_camera_module, "has_pipewire", lambda: False)
     monkeypatch.setattr(stand_in, "refuses", "none found. Did you run 'modprobe'?\nSee elsewhere.")
     refused("^there is no virtual camera, to make one: do this$")
     refused("^there is no virtual camera /dev/video9, to make one: do this$", "/dev/video9")
+    monkeypatch.setattr(virtual_camera_module, "has_pipewire", lambda: True)
+    refused(
+        "to make one: do this; without one, programs that take cameras from PipeWire see --output pipewire$"
+    )
 
 
 def test_a_device_in_use(stand_in: type[StandInDevice], monkeypatch: pytest.MonkeyPatch) -> None:

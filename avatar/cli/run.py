@@ -58,8 +58,8 @@ def add_parser(commands: Subparsers) -> None:
         "--output",
         action="append",
         metavar="WHERE",
-        help="virtualcam (or virtualcam:DEVICE), window, FILE.mp4 or null; may be given several times "
-        "(default: virtualcam)",
+        help="virtualcam (or virtualcam:DEVICE), pipewire, window, FILE.mp4 or null; may be given several "
+        "times (default: virtualcam)",
     )
     shared.add_motion(parser, default="relative")
     shared.add_canvas(parser)
@@ -148,5 +148,5 @@ def _check_places(places: list[str], arguments: argparse.Namespace) -> None:
     if len(set(files)) < len(files):
         raise OutputError("the same --output is given twice")
     for place in places:
-        if place not in ("virtualcam", "window", "null") and not place.startswith("virtualcam:"):
+        if place not in ("virtualcam", "pipewire", "window", "null") and not place.startswith("virtualcam:"):
             shared.check_output(Path(place), [arguments.portrait, Path(arguments.camera)])

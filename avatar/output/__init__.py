@@ -8,6 +8,7 @@ import cv2  # noqa: F401
 from avatar.output.display import missing_display
 from avatar.output.null import Null
 from avatar.output.outputs import Output, open_output
+from avatar.output.pipewire_camera import PipeWireCamera, has_pipewire, missing_for_pipewire_camera
 from avatar.output.video_writer import VideoWriter
 from avatar.output.virtual_camera import VirtualCamera
 from avatar.output.virtual_devices import VirtualCameraDevice, how_to_create, virtual_camera_devices
@@ -16,12 +17,15 @@ from avatar.output.window import Window
 __all__ = [
     "Null",
     "Output",
+    "PipeWireCamera",
     "VideoWriter",
     "VirtualCamera",
     "VirtualCameraDevice",
     "Window",
+    "has_pipewire",
     "how_to_create",
     "missing_display",
+    "missing_for_pipewire_camera",
     "open_output",
     "virtual_camera_devices",
 ]

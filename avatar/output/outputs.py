@@ -7,18 +7,20 @@ from typing import TypeAlias
 
 from avatar.errors import OutputError
 from avatar.output.null import Null
+from avatar.output.pipewire_camera import PipeWireCamera
 from avatar.output.video_writer import VideoWriter
 from avatar.output.virtual_camera import VirtualCamera
 from avatar.output.window import Window
 
-Output: TypeAlias = VideoWriter | Window | VirtualCamera | Null
+Output: TypeAlias = VideoWriter | Window | VirtualCamera | PipeWireCamera | Null
 
 
 def open_output(spec: str, *, fps: float, size: tuple[int, int], mirror: bool = True) -> Output:
     """Open an output.
 
     Args:
-        spec: virtualcam, window, null, or a file that ends in .mp4. virtualcam:DEVICE names the device.
+        spec: virtualcam, pipewire, window, null, or a file that ends in .mp4. virtualcam:DEVICE names the
+            device.
         fps: frames a second.
         size: (width, height) of the frames.
         mirror: show the window mirrored; nothing else ever is.
@@ -30,10 +32,14 @@ def open_output(spec: str, *, fps: float, size: tuple[int, int], mirror: bool = 
         return VirtualCamera(fps, size)
     if spec.startswith("virtualcam:"):
         return VirtualCamera(fps, size, spec.removeprefix("virtualcam:"))
+    if spec == "pipewire":
+        return PipeWireCamera(fps, size)
     if spec == "window":
         return Window(mirror=mirror)
     if spec == "null":
         return Null()
     if Path(spec).suffix.lower() == ".mp4":
         return VideoWriter(spec, fps, size)
-    raise OutputError(f"{spec!r} is no output: take virtualcam, window, null, or a file that ends in .mp4")
+    raise OutputError(
+        f"{spec!r} is no output: take virtualcam, pipewire, window, null, or a file that ends in .mp4"
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 from avatar.errors import OutputError, VirtualCameraError
 from avatar.output.loopback import Loopback
+from avatar.output.pipewire_camera import has_pipewire
 from avatar.output.virtual_devices import how_to_create, virtual_camera_devices
 from avatar.records import Frame
 from avatar.tools.signs import OFF, card
@@ -123,7 +124,8 @@ def _why_not(device: str | None, error: RuntimeError) -> str:
         names = ", ".join(one.device for one in there)
         return f"the virtual camera ({names}) is in use by another program or refuses: {_last_words(error)}"
     what = f"there is no virtual camera {device}" if device else "there is no virtual camera"
-    return f"{what}, to make one: {how_to_create()}"
+    without = "; without one, programs that take cameras from PipeWire see --output pipewire"
+    return f"{what}, to make one: {how_to_create()}{without if has_pipewire() else ''}"
 
 
 def _last_words(error: RuntimeError) -> str:

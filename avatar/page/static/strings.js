@@ -88,7 +88,7 @@ export const strings = {
   devices: "Camera and output",
   camera: "Camera",
   outputs: "Goes to",
-  outputNames: { null: "nowhere", window: "a window", virtualcam: "the virtual camera" },
+  outputNames: { null: "nowhere", window: "a window", virtualcam: "the virtual camera", pipewire: "the PipeWire camera" },
   nowhereElse: "this page only",
   outputChoice: "Virtual camera",
   noOutput: "none",
