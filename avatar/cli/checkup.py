@@ -40,7 +40,10 @@ class Finding:
 
 def examine() -> list[Finding]:
     """All findings, topic by topic."""
-    topics = (_program, _packages, _libraries, _models, _cameras, _virtual_cameras, _runtimes, _display)
+    topics = (
+        *(_program, _packages, _libraries, _models, _cameras, _virtual_cameras, _pipewire_camera, _sound),
+        *(_runtimes, _display),
+    )
     return [finding for topic in topics for finding in topic()]
 
 
@@ -175,6 +178,32 @@ def _virtual_cameras() -> Iterator[Finding]:
         yield Finding("virtual cameras", device.device, "ok", device.name)
     if not devices:
         yield Finding("virtual cameras", "virtual camera", "missing", "none found", how_to_create())
+
+
+def _pipewire_camera() -> Iterator[Finding]:
+    try:
+        from avatar.output import has_pipewire, missing_for_pipewire_camera
+
+        if not has_pipewire():
+            return
+        reason = missing_for_pipewire_camera()
+    except (ImportError, OSError) as error:
+        reason = str(error)
+    text = "can be made, for programs that take cameras from PipeWire" if reason is None else reason
+    yield Finding("virtual cameras", "--output pipewire", "info" if reason else "ok", text)
+
+
+def _sound() -> Iterator[Finding]:
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        from avatar.audio import sound_server, which_microphone
+
+        with sound_server() as server:
+            yield Finding("sound", "server", "ok", str(server.server_info().server_name))
+        yield Finding("sound", "--audio", "ok", f"can delay {which_microphone(None)}")
+    except AvatarError as error:
+        yield Finding("sound", "--audio", "info", str(error))
 
 
 def _runtimes() -> Iterator[Finding]:
