@@ -5,7 +5,7 @@ from __future__ import annotations
 from avatar.audio.carrier import Carrier
 from avatar.audio.delay_line import DelayLine
 from avatar.audio.in_step import InStep
-from avatar.audio.server import NAME, VirtualMicrophone, has_server, sound_server, which_microphone
+from avatar.audio.server import NAME, VirtualMicrophone, sound_server, which_microphone
 
 __all__ = [
     "NAME",
@@ -13,7 +13,6 @@ __all__ = [
     "DelayLine",
     "InStep",
     "VirtualMicrophone",
-    "has_server",
     "sound_server",
     "which_microphone",
 ]

@@ -10,9 +10,16 @@ import numpy as np
 
 from avatar.audio.delay_line import DelayLine
 from avatar.audio.in_step import InStep
-from avatar.audio.server import NAME, RATE, STREAM, VirtualMicrophone, hears_itself, which_microphone
+from avatar.audio.server import (
+    NAME,
+    RATE,
+    STREAM,
+    VirtualMicrophone,
+    check_streams,
+    keep_listening,
+    which_microphone,
+)
 from avatar.errors import AudioError
-from avatar.tools import clock
 
 PIECE = RATE // 100
 """Samples carried at once: 10 ms."""
@@ -21,12 +28,10 @@ READY = 4 * PIECE
 """So much waits at the sink: this program may be held up so long before anybody hears it."""
 MOST_S = 2.0
 """Longest delay."""
-TOO_LATE_MS = 40.0
-"""Later than the picture by more than this, what waits in the microphone is thrown away,"""
-AGAIN_S = 20.0
-"""but not more often than this: where all of it is the microphone's own delay, that helps nothing."""
 LOOK_EVERY = 50
 """Pieces between two looks at what is listened to."""
+GONE = 3
+"""So many looks in a row that found it listening to itself mean that there is nothing else."""
 WAIT_S = 1.0
 SAMPLE_BYTES = 2
 
@@ -58,6 +63,7 @@ class Carrier:
         try:
             self._heard = _stream(record_from=self.microphone)
             self._said = _stream(play_to=self._virtual.sink)
+            check_streams(self.microphone)
         except BaseException:
             self._virtual.close()
             raise
@@ -90,27 +96,24 @@ class Carrier:
 
     def _carry(self) -> None:
         line, in_step = DelayLine(PIECE, round(MOST_S * RATE)), InStep()
-        thrown_ns = clock.now_ns()
-        pieces, lost = 0, False
+        pieces, leave_out, astray = 0, 0, 0
         while not self._ending.is_set():
             piece = np.frombuffer(self._heard.read(PIECE * SAMPLE_BYTES), np.int16)
             pieces += 1
             if pieces % LOOK_EVERY == 0:
-                lost = self._is_lost(lost)
-            if lost:
+                astray = 0 if keep_listening(self.microphone) else astray + 1
+                if astray == GONE:
+                    _log.warning("the microphone %s is gone", self.microphone)
+            if astray:
                 piece = np.zeros(PIECE, np.int16)
+            if leave_out > 0:
+                leave_out -= 1
+                line.skip(piece)
+                continue
             path_ms = (self._heard.get_latency() + self._said.get_latency()) / 1000 + PIECE_MS
             self.hold_ms = in_step(self._age_ms, path_ms)
             self._said.write(line(piece, round(self.hold_ms * RATE / 1000)).tobytes())
-            if in_step.late_ms > TOO_LATE_MS and clock.now_ns() - thrown_ns > AGAIN_S * 1e9:
-                self._heard.flush()
-                thrown_ns = clock.now_ns()
-
-    def _is_lost(self, before: bool) -> bool:
-        lost = hears_itself()
-        if lost != before:
-            _log.warning("the microphone %s is %s", self.microphone, "gone" if lost else "back")
-        return lost
+            leave_out = round(in_step.to_leave_out_ms() / PIECE_MS)
 
 
 def _stream(*, record_from: str | None = None, play_to: str | None = None) -> Any:

@@ -40,15 +40,23 @@ class DelayLine:
         Raises:
             ValueError: it is no piece.
         """
-        if samples.shape != (self._piece,):
-            raise ValueError(f"a piece is ({self._piece},) samples, got {samples.shape}")
-        self._kept = np.concatenate([self._kept[self._piece :], samples])
+        self._take(samples)
         before, self.delay = self.delay, min(max(delay, 0), self._most)
         given = self._from(self.delay)
         if before == self.delay:
             return given
         old = self._from(before)
         return np.asarray(np.rint(old + (given.astype(np.float32) - old) * self._rising), np.int16)
+
+    def skip(self, samples: I16) -> None:
+        """Take in (piece,) samples and give nothing: the next piece fades over what is left out."""
+        self._take(samples)
+        self.delay = min(self.delay + self._piece, self._most)
+
+    def _take(self, samples: I16) -> None:
+        if samples.shape != (self._piece,):
+            raise ValueError(f"a piece is ({self._piece},) samples, got {samples.shape}")
+        self._kept = np.concatenate([self._kept[self._piece :], samples])
 
     def _from(self, delay: int) -> I16:
         end = len(self._kept) - delay

@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from avatar.errors import AudioError
+from avatar.tools import clock
 
 NAME = "Livehead Microphone"
 """As meeting programs list it."""
 RATE = 48_000
 """Samples a second."""
 
+WAIT_S = 2.0
+"""So long the server may take to make or connect something,"""
+STEP_S = 0.02
+"""looked for so often."""
 STREAM = "voice in step with the picture"
 """What our streams are called, as mixers list them."""
 
 _SINK = "livehead_sound"
 _SOURCE = "livehead_microphone"
-_OURS = (_SOURCE, f"{_SINK}.monitor")
+_MONITOR = f"{_SINK}.monitor"
+_OURS = (_SOURCE, _MONITOR)
+_TRIES = 3
+_NOT_SHOWN = f"the sound server does not show the {NAME} it was asked to make"
 _NO_SERVER = "there is no PipeWire or PulseAudio to make a microphone with"
-_MODULES = (
-    # Where we play to. Meeting programs hide what can be recorded of it, as if it were a loudspeaker's sound,
-    (
-        "module-null-sink",
-        f"sink_name={_SINK} rate={RATE} channels=1 channel_map=mono "
-        "sink_properties=\"device.description='Livehead (not to be listened to)'\"",
-    ),
-    # which this makes a microphone.
-    (
-        "module-remap-source",
-        f"source_name={_SOURCE} master={_SINK}.monitor channels=1 channel_map=mono "
-        f"source_properties=\"device.description='{NAME}'\"",
-    ),
+# Where we play to. Meeting programs hide what can be recorded of it, as if it were a loudspeaker's sound,
+_SINK_MODULE = (
+    "module-null-sink",
+    f"sink_name={_SINK} rate={RATE} channels=1 channel_map=mono "
+    "sink_properties=\"device.description='Livehead (not to be listened to)'\"",
+)
+# which this makes a microphone.
+_SOURCE_MODULE = (
+    "module-remap-source",
+    f"source_name={_SOURCE} master={_MONITOR} channels=1 channel_map=mono "
+    f"source_properties=\"device.description='{NAME}'\"",
 )
 
 
@@ -53,17 +59,6 @@ def sound_server() -> Iterator[Any]:
             yield server
     except pulsectl.PulseError as error:
         raise AudioError(f"{_NO_SERVER}, or it refuses: {error}") from error
-
-
-def has_server() -> bool:
-    """Whether this system can make a microphone of ours."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        with sound_server():
-            return True
-    except AudioError:
-        return False
 
 
 def which_microphone(wanted: str | None) -> str:
@@ -91,15 +86,42 @@ def which_microphone(wanted: str | None) -> str:
     raise AudioError(f"{what}; the sound server has: {there}")
 
 
-def hears_itself() -> bool:
-    """Whether our stream listens to our own microphone: servers move it there when the real one is unplugged.
+def check_streams(microphone: str) -> None:
+    """Wait until our streams listen to that microphone and play to our sink, and to nothing else.
+
+    Raises:
+        AudioError: the server connected them to something else.
+    """
+    with sound_server() as server:
+
+        def connected() -> bool:
+            into = [one.source for one in server.source_output_list() if one.name == STREAM]
+            out = [one.sink for one in server.sink_input_list() if one.name == STREAM]
+            return into == [_index(server.source_list(), microphone)] and out == [
+                _index(server.sink_list(), _SINK)
+            ]
+
+        if not _comes(connected):
+            raise AudioError(f"the sound server does not connect {microphone} with the {NAME}")
+
+
+def keep_listening(microphone: str) -> bool:
+    """Keep our stream from listening to our own microphone; False when it just did.
+
+    Servers move it there when the real one is unplugged, or when ours is made the usual one. It is moved
+    back, if there is anything to move it to.
 
     Raises:
         AudioError: there is no server any more.
     """
     with sound_server() as server:
-        ours = {source.index for source in server.source_list() if source.name in _OURS}
-        return any(one.source in ours for one in server.source_output_list() if one.name == STREAM)
+        sources = server.source_list()
+        ours = {source.index for source in sources if source.name in _OURS}
+        astray = [one for one in server.source_output_list() if one.name == STREAM and one.source in ours]
+        wanted = _index(sources, microphone)
+        for stream in astray if wanted is not None else []:
+            server.source_output_move(stream.index, wanted)
+        return not astray
 
 
 class VirtualMicrophone:
@@ -120,11 +142,23 @@ class VirtualMicrophone:
         with sound_server() as server:
             _remove_leftovers(server)
             try:
-                for name, options in _MODULES:
-                    self._loaded.append(server.module_load(name, options))
+                self._make(server)
             except BaseException:
                 self._unload(server)
                 raise
+
+    def _make(self, server: Any) -> None:
+        """One after the other: the server connects to something else what is made too early."""
+        self._loaded.append(server.module_load(*_SINK_MODULE))
+        if not _comes(lambda: _index(server.sink_list(), _SINK) is not None):
+            raise AudioError(_NOT_SHOWN)
+        for _ in range(_TRIES):
+            module = server.module_load(*_SOURCE_MODULE)
+            self._loaded.append(module)
+            if _comes(partial(_is_made, server, module)):
+                return
+            _unload(server, self._loaded.pop())
+        raise AudioError(_NOT_SHOWN)
 
     def close(self) -> None:
         """Take it away; no error if the server did so already."""
@@ -136,12 +170,34 @@ class VirtualMicrophone:
             _unload(server, self._loaded.pop())
 
 
+def _is_made(server: Any, module: int) -> bool:
+    """Whether our microphone is there and hears our sink."""
+    monitor = _index(server.source_list(), _MONITOR)
+    hears = [one.source for one in server.source_output_list() if one.owner_module == module]
+    return _index(server.source_list(), _SOURCE) is not None and hears == [monitor]
+
+
+def _comes(true: Callable[[], bool]) -> bool:
+    """Whether it does so in time."""
+    end_ns = clock.now_ns() + round(WAIT_S * 1e9)
+    while not true():
+        if clock.now_ns() > end_ns:
+            return False
+        clock.sleep(STEP_S)
+    return True
+
+
+def _index(things: list[Any], name: str) -> int | None:
+    """The server's number of what has that name; None if nothing has."""
+    return next((int(thing.index) for thing in things if thing.name == name), None)
+
+
 def _remove_leftovers(server: Any) -> None:
-    sinks = {sink.index for sink in server.sink_list() if sink.name == _SINK}
-    if any(stream.sink in sinks for stream in server.sink_input_list()):
+    sink = _index(server.sink_list(), _SINK)
+    if sink is not None and any(stream.sink == sink for stream in server.sink_input_list()):
         raise AudioError(f"another run has the {NAME}; end that one first")
     for module in reversed(server.module_list()):
-        if (module.name, module.argument) in _MODULES:
+        if (module.name, module.argument) in (_SINK_MODULE, _SOURCE_MODULE):
             _unload(server, module.index)
 
 

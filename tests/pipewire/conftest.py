@@ -73,18 +73,31 @@ def _wait_for(path: Path) -> None:
 @pytest.fixture
 def desk_microphone(server: Path) -> Iterator[str]:
     """A microphone on a desk, as the server sees it: what is played to the sink `desk` is what it hears."""
-    modules = [
-        _load("module-null-sink", "sink_name=desk", "channels=1", "rate=48000"),
-        _load("module-remap-source", "source_name=desk_microphone", "master=desk.monitor", "channels=1"),
-    ]
+    modules = [_load("module-null-sink", "sink_name=desk", "channels=1", "rate=48000")]
+    _wait_until_listed("desk.monitor")
+    modules.append(
+        _load("module-remap-source", "source_name=desk_microphone", "master=desk.monitor", "channels=1")
+    )
+    _wait_until_listed("desk_microphone")
+    # Or the server makes another the usual one, and moves there whoever listens to this one.
+    subprocess.run(["pactl", "set-default-source", "desk_microphone"], check=True)
     yield "desk_microphone"
     for module in reversed(modules):
-        subprocess.run(
-            ["pactl", "unload-module", module], capture_output=True
-        )  # a test may have unplugged it
+        # A test may have unplugged it.
+        subprocess.run(["pactl", "unload-module", module], capture_output=True)
 
 
 def _load(*words: str) -> str:
     """The server's number of a module."""
     loaded = subprocess.run(["pactl", "load-module", *words], check=True, capture_output=True, text=True)
     return loaded.stdout.strip()
+
+
+def _wait_until_listed(source: str) -> None:
+    end = time.monotonic() + WAIT_S
+    while (
+        source
+        not in subprocess.run(["pactl", "list", "short", "sources"], capture_output=True, text=True).stdout
+    ):
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
 import pasimple
+import pulsectl
 
 from avatar.audio.delay_line import I16
 from avatar.tools import clock
@@ -34,10 +36,25 @@ def _stream(direction: int, device: str) -> Any:
         RATE,
         app_name="the test",
         device_name=device,
+        stream_name=f"the test at {device}",
         tlength=8 * PIECE,
         minreq=2 * PIECE,
         fragsize=2 * PIECE,
     )
+
+
+def _wait_until_connected(device: str) -> None:
+    """Until our stream is where it belongs: at first the server may connect it to something else."""
+    end = time.monotonic() + 5.0
+    with pulsectl.Pulse("the test") as server:
+        while time.monotonic() < end:
+            there = {one.index: one.name for one in (*server.source_list(), *server.sink_list())}
+            for stream in (*server.source_output_list(), *server.sink_input_list()):
+                at = stream.source if hasattr(stream, "source") else stream.sink
+                if stream.name == f"the test at {device}" and there.get(at) == device:
+                    return
+            time.sleep(0.05)
+    raise TimeoutError(f"the server does not connect us with {device}")
 
 
 class Speaker:
@@ -45,6 +62,7 @@ class Speaker:
 
     def __init__(self, sink: str) -> None:
         self._stream = _stream(pasimple.PA_STREAM_PLAYBACK, sink)
+        _wait_until_connected(sink)
         self._due = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._play, name="speaker")
@@ -79,6 +97,7 @@ class Ear:
     def __init__(self, microphone: str) -> None:
         self.heard_ns: list[int] = []
         self._stream = _stream(pasimple.PA_STREAM_RECORD, microphone)
+        _wait_until_connected(microphone)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._listen, name=f"ear at {microphone}")
         self._thread.start()

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatar.audio import NAME, Carrier, VirtualMicrophone, has_server, which_microphone
+from avatar.audio import NAME, Carrier, VirtualMicrophone, which_microphone
+from avatar.cli.checkup import _sound
 from avatar.errors import AudioError
 from pipewire.listening import Ear, Speaker
 
@@ -61,7 +62,6 @@ def added_ms(microphone: str, beeps: int, age_ms: float | None, carrier: Carrier
 
 
 def test_the_microphone_is_one_and_goes_away(desk_microphone: str) -> None:
-    assert has_server()
     assert SOURCE not in sources()
     with closing(Carrier()) as carrier:
         assert carrier.microphone == desk_microphone
@@ -70,9 +70,6 @@ def test_the_microphone_is_one_and_goes_away(desk_microphone: str) -> None:
         assert sources()[SOURCE] != "monitor"
         listed = subprocess.run(["pactl", "list", "sources"], check=True, capture_output=True, text=True)
         assert f"Description: {NAME}" in listed.stdout
-        # our own is never taken for the real one, even if the system made it the usual one
-        subprocess.run(["pactl", "set-default-source", SOURCE], check=True)
-        assert which_microphone(None) == desk_microphone
         with pytest.raises(AudioError, match="another run has the Livehead Microphone"):
             Carrier()
         assert SOURCE in sources()
@@ -135,7 +132,24 @@ def test_without_its_microphone_it_does_not_hear_itself(
         assert len(ear.heard_ns) == heard
 
 
+def test_it_listens_on_when_its_own_microphone_is_made_the_usual_one(desk_microphone: str) -> None:
+    with closing(Carrier(desk_microphone)), closing(Ear(SOURCE)) as ear, closing(Speaker("desk")) as speaker:
+        subprocess.run(["pactl", "set-default-source", SOURCE], check=True)
+        assert which_microphone(None) == desk_microphone
+        time.sleep(2.0)
+        for _ in range(3):
+            speaker.beep()
+            time.sleep(0.7)
+        assert len(ear.heard_ns) == 3
+
+
 def unload(which: str) -> None:
     listed = subprocess.run(["pactl", "list", "short", "modules"], check=True, capture_output=True, text=True)
     numbers = [line.split("\t")[0] for line in listed.stdout.splitlines() if which in line.replace("\t", " ")]
     subprocess.run(["pactl", "unload-module", numbers[0]], check=True)
+
+
+def test_the_doctor_knows(desk_microphone: str) -> None:
+    found = {finding.name: finding for finding in _sound()}
+    assert "PulseAudio (on PipeWire" in found["server"].text
+    assert found["--audio"].text == "can delay desk_microphone"
