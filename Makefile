@@ -52,7 +52,7 @@ test-calls: dev
 
 PIPEWIRE_NEEDS = dbus pipewire wireplumber pipewire-pulse pulseaudio-utils libspa-0.2-modules \
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-pipewire
-test-pipewire: dev
+test-pipewire: dev $(VENV)/.installed-page
 	@$(bin)/avatar fetch-models
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(PIPEWIRE_NEEDS) >/dev/null 2>&1; then \
 	    { apt-get update && apt-get install -y --no-install-recommends $(PIPEWIRE_NEEDS); } || \
