@@ -50,7 +50,7 @@ test-calls: dev
 	    echo "make: not all of $(CALLS_NEED) can be installed here" >&2; fi
 	@$(bin)/python -m pytest tests/calls
 
-PIPEWIRE_NEEDS = dbus pipewire wireplumber pipewire-pulse pulseaudio-utils libspa-0.2-modules \
+PIPEWIRE_NEEDS = dbus pipewire wireplumber pipewire-pulse pulseaudio-utils pulseaudio libspa-0.2-modules \
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-pipewire
 test-pipewire: dev $(VENV)/.installed-page
 	@$(bin)/avatar fetch-models

@@ -1,7 +1,8 @@
-"""A sound and video server of the tests' own: PipeWire and WirePlumber , heard by nobody."""
+"""Sound and video servers of the tests' own, heard by nobody."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import time
@@ -10,24 +11,26 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = {
-    "dbus-daemon": "dbus",
-    "pipewire": "pipewire",
-    "wireplumber": "wireplumber",
-    "pipewire-pulse": "pipewire-pulse",
-    "pactl": "pulseaudio-utils",
+NEEDED = {
+    "pipewire": {
+        "dbus-daemon": "dbus",
+        "pipewire": "pipewire",
+        "wireplumber": "wireplumber",
+        "pipewire-pulse": "pipewire-pulse",
+    },
+    "pulseaudio": {"pulseaudio": "pulseaudio"},
 }
-"""What is needed, and the Debian package of each."""
+"""For each kind of server, the programs that it takes, and the Debian package of each."""
 WAIT_S = 15.0
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder (XDG_RUNTIME_DIR) of a running server; the environment leads all programs to it."""
-    missing = sorted(package for program, package in PROGRAMS.items() if shutil.which(program) is None)
+@contextlib.contextmanager
+def running_server(kind: str, folder: Path) -> Iterator[Path]:
+    """A server of that kind in `folder`, to which the environment leads all programs."""
+    programs = {**NEEDED[kind], "pactl": "pulseaudio-utils"}
+    missing = sorted(package for program, package in programs.items() if shutil.which(program) is None)
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    folder = tmp_path_factory.mktemp("pipewire")
     folder.chmod(0o700)
     bus = f"unix:path={folder}/bus"
     settings = {
@@ -36,22 +39,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "XDG_STATE_HOME": str(folder / "state"),
         "DBUS_SESSION_BUS_ADDRESS": bus,
     }
+    sound = folder / "pulse/native"
+    commands: list[tuple[list[str], Path | None]] = [
+        (["dbus-daemon", "--session", "--nofork", f"--address={bus}"], folder / "bus"),
+        (["pipewire"], folder / "pipewire-0"),
+        (["wireplumber"], None),
+        (["pipewire-pulse"], sound),
+    ]
+    if kind == "pulseaudio":
+        options = ["-n", "--daemonize=no", "--exit-idle-time=-1", "--load=module-native-protocol-unix"]
+        commands = [(["pulseaudio", *options], sound)]
+    running: list[subprocess.Popen[bytes]] = []
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
         for name in ("PULSE_SERVER", "PULSE_RUNTIME_PATH", "PIPEWIRE_REMOTE"):
             patch.delenv(name, raising=False)
-        running: list[subprocess.Popen[bytes]] = []
         try:
-            for command, ready in (
-                (["dbus-daemon", "--session", "--nofork", f"--address={bus}"], folder / "bus"),
-                (["pipewire"], folder / "pipewire-0"),
-                (["wireplumber"], None),
-                (["pipewire-pulse"], folder / "pulse/native"),
-            ):
-                log = (folder / f"{command[0]}.log").open("wb")
-                running.append(subprocess.Popen(command, stdout=log, stderr=log))
-                log.close()
+            for command, ready in commands:
+                with (folder / f"{command[0]}.log").open("wb") as log:
+                    running.append(subprocess.Popen(command, stdout=log, stderr=log))
                 if ready is not None:
                     _wait_for(ready)
             yield folder
@@ -59,6 +66,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             for program in reversed(running):
                 program.terminate()
                 program.wait(5.0)
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder (XDG_RUNTIME_DIR) of a running server: PipeWire, or what the test's parameter names."""
+    kind = getattr(request, "param", "pipewire")
+    with running_server(kind, tmp_path_factory.mktemp(kind)) as folder:
+        yield folder
 
 
 def _wait_for(path: Path) -> None:

@@ -45,14 +45,15 @@ def _stream(direction: int, device: str) -> Any:
 
 def _wait_until_connected(device: str) -> None:
     """Until our stream is where it belongs: at first the server may connect it to something else."""
-    end = time.monotonic() + 5.0
+    name, end = f"the test at {device}", time.monotonic() + 5.0
     with pulsectl.Pulse("the test") as server:
         while time.monotonic() < end:
-            there = {one.index: one.name for one in (*server.source_list(), *server.sink_list())}
-            for stream in (*server.source_output_list(), *server.sink_input_list()):
-                at = stream.source if hasattr(stream, "source") else stream.sink
-                if stream.name == f"the test at {device}" and there.get(at) == device:
-                    return
+            sources = {one.index: one.name for one in server.source_list()}
+            sinks = {one.index: one.name for one in server.sink_list()}
+            at = [sources.get(one.source) for one in server.source_output_list() if one.name == name]
+            at += [sinks.get(one.sink) for one in server.sink_input_list() if one.name == name]
+            if set(at) == {device}:
+                return
             time.sleep(0.05)
     raise TimeoutError(f"the server does not connect us with {device}")
 

@@ -20,8 +20,13 @@ from avatar.cli.checkup import _sound
 from avatar.errors import AudioError
 from pipewire.listening import Ear, Speaker
 
+# The name of the server is a parameter of the fixture `server`, and of all that rests on it.
+pytestmark = pytest.mark.parametrize("server", ["pipewire", "pulseaudio"], indirect=True)
+
 SOURCE = "livehead_microphone"
 NEAR_MS = 20.0
+SETTLING_S = 6.0
+"""PulseAudio's null sinks, of which the desk is one, give 2 s of sound at once at first."""
 HERE = Path(__file__).parent
 
 
@@ -92,7 +97,9 @@ def test_without_a_microphone_nothing_is_left(server: Path) -> None:
 
 def test_sound_is_as_late_as_the_picture_and_follows_it(desk_microphone: str) -> None:
     found = {}
-    with closing(Carrier(desk_microphone)) as carrier:
+    with closing(Carrier(desk_microphone)) as carrier, closing(Ear(SOURCE)):
+        carrier.tell(150.0)
+        time.sleep(SETTLING_S)
         for age_ms in (150.0, 180.0, 400.0, 110.0):
             found[age_ms] = added_ms(desk_microphone, 4, age_ms, carrier)
     print("added [ms]:", {age: [round(one, 1) for one in ones] for age, ones in found.items()})
@@ -136,7 +143,7 @@ def test_it_listens_on_when_its_own_microphone_is_made_the_usual_one(desk_microp
     with closing(Carrier(desk_microphone)), closing(Ear(SOURCE)) as ear, closing(Speaker("desk")) as speaker:
         subprocess.run(["pactl", "set-default-source", SOURCE], check=True)
         assert which_microphone(None) == desk_microphone
-        time.sleep(2.0)
+        time.sleep(SETTLING_S)
         for _ in range(3):
             speaker.beep()
             time.sleep(0.7)
@@ -151,5 +158,5 @@ def unload(which: str) -> None:
 
 def test_the_doctor_knows(desk_microphone: str) -> None:
     found = {finding.name: finding for finding in _sound()}
-    assert "PulseAudio (on PipeWire" in found["server"].text
+    assert "ulse" in found["server"].text  # "pulseaudio", or "PulseAudio (on PipeWire 0.3.65)"
     assert found["--audio"].text == "can delay desk_microphone"
