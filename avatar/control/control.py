@@ -111,6 +111,7 @@ class Control:
                 "busy": self._aside.busy,
                 "driving": self._driving,
                 "camera": self._parts.view.frame is not None,
+                "camera_number": self._parts.source.camera,
                 "outputs": list(self._parts.outputs),
                 "outlet": self._parts.outlet.device,
                 "microphone": self._parts.microphone,

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from avatar.capture import CameraInfo
+from avatar.output import VirtualCameraDevice
 from avatar.records import U8
-from page.conftest import Opened, Run, until
+from page.conftest import Opened, Run, Watcher, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -196,6 +198,51 @@ def test_the_room_is_taken_only_when_nobody_is_in_it(run: Run, window: Opened) -
     window.faults[:] = [fault for fault in window.faults if "422" not in fault]
 
 
+def test_a_background_that_comes_to_nothing_leaves_the_choice_as_it_was(run: Run, window: Opened) -> None:
+    page = window.visit(run.address)
+    own = page.get_by_role("radio", name="Its own")
+    page.get_by_text("My room").click()
+    page.keyboard.press("Escape")
+    expect(own).to_be_checked()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_text("Picture", exact=True).first.click()
+    chooser.value.set_files({"name": "notes.png", "mimeType": "image/png", "buffer": b"words"})
+    expect(page.get_by_role("alert").get_by_text("notes.png")).to_be_visible()
+    expect(own).to_be_checked()
+    window.faults[:] = [fault for fault in window.faults if "422" not in fault]
+
+
+def test_camera_and_output_are_chosen(run: Run, window: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [CameraInfo(0, "Front", "v4l2"), CameraInfo(3, "Desk", "v4l2")]
+    monkeypatch.setattr("avatar.control.control.list_cameras", lambda: there)
+    device = VirtualCameraDevice("/dev/video9", "Studio")
+    monkeypatch.setattr("avatar.control.control.virtual_camera_devices", lambda: [device])
+    sent = Watcher()
+    monkeypatch.setattr(run.play.control._parts.outlet, "_open", lambda name: sent)
+    page = window.visit(run.address)
+    run.output.forget()
+    cameras = page.get_by_label("Camera", exact=True)
+    expect(cameras).to_have_value("0")
+    expect(cameras.locator("option")).to_have_text(["Front", "Desk"])
+    cameras.select_option("Desk")
+    run.until(lambda: run.play.control._parts.source.camera == 3 and run.camera._closed)
+    expect(cameras).to_have_value("3")
+    outputs = page.get_by_label("Virtual camera")
+    outputs.select_option("Studio (/dev/video9)")
+    run.until(lambda: len(sent.indices) > 5)
+    outputs.select_option("none")
+    run.until(lambda: run.play.control.state()["outlet"] is None)
+    expect(outputs).to_have_value("")
+    assert_no_hole(run)
+
+
+def test_the_keys_are_listed_on_the_page(run: Run, window: Opened) -> None:
+    page = window.visit(run.address)
+    listed = page.locator("#keys kbd").all_text_contents()
+    used = page.evaluate("import('/main.js').then(({ KEYS }) => Object.keys(KEYS))")
+    assert {key.lower() for key in listed} == {*used, "1 … 9", "esc"}
+
+
 def test_pause_badge_and_sliders(run: Run, window: Opened) -> None:
     page = window.visit(run.address)
     button(page, "Be right back").click()
@@ -248,9 +295,9 @@ def test_pictures_taken_with_the_camera(run: Run, window: Opened) -> None:
     dialog = page.get_by_role("dialog", name="New avatar")
     dialog.get_by_role("button", name="Take one with the camera").click()
     expect(dialog.get_by_role("listitem")).to_have_count(1, timeout=10_000)
-    expect(dialog.get_by_label("Name")).to_have_value("camera-1")
+    expect(dialog.get_by_label("Name")).to_have_value("Me")
     dialog.get_by_role("button", name="Make the avatar").click()
-    expect(page.get_by_role("button", name="Use camera-1")).to_have_attribute(
+    expect(page.get_by_role("button", name="Use Me")).to_have_attribute(
         "aria-pressed", "true", timeout=30_000
     )
 

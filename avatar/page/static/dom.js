@@ -71,16 +71,22 @@ export function openDialog(dialog, closed = () => {}) {
   dialog.showModal();
 }
 
+/** Show from where a count-down will go. */
+export function showCount(place, seconds) {
+  place.classList.remove("runs");
+  place.textContent = seconds;
+}
+
 /** Count down in `place`; resolves to false when `stillWanted` says so before the end. */
 export async function countDown(place, seconds, stillWanted) {
-  for (let left = seconds; left > 0; left--) {
+  let wanted = true;
+  place.classList.add("runs");
+  for (let left = seconds; left > 0 && wanted; left--) {
     place.textContent = left;
     await new Promise((done) => setTimeout(done, 1000));
-    if (!stillWanted()) {
-      place.textContent = "";
-      return false;
-    }
+    wanted = stillWanted();
   }
+  place.classList.remove("runs");
   place.textContent = "";
-  return true;
+  return wanted;
 }

@@ -57,11 +57,11 @@ export function openEnroll(added = [], camera = undefined) {
   addFiles(added);
 }
 
-function addFiles(added) {
+function addFiles(added, name = undefined) {
   const pictures = [...added].filter((file) => file.type.startsWith("image/"));
   at("enroll-error").textContent = pictures.length < added.length ? strings.notPictures : "";
   files.push(...pictures);
-  if (files.length && !at("enroll-name").value) at("enroll-name").value = files[0].name.replace(/\.[^.]*$/, "");
+  if (files.length && !at("enroll-name").value) at("enroll-name").value = name ?? files[0].name.replace(/\.[^.]*$/, "");
   showPictures();
 }
 
@@ -93,7 +93,8 @@ async function snap(lookAtCamera) {
     const answer = await fetch("api/snapshot");
     if (!answer.ok) throw new Error((await answer.json()).error);
     snaps += 1;
-    addFiles([new File([await answer.blob()], strings.snapshotName(snaps), { type: "image/jpeg" })]);
+    const taken = new File([await answer.blob()], strings.snapshotName(snaps), { type: "image/jpeg" });
+    addFiles([taken], strings.snapshotAvatar);
   });
 }
 

@@ -51,8 +51,8 @@ function tile(avatar, current) {
         ...(current ? [] : [tool("bin", strings.deleteOf(avatar.name), () => remove(avatar))]),
       ]
     : [tool("keep", strings.keep(avatar.name), () => attempt(() => ask("POST", "api/keep")))];
-  const name = make("span", { class: "name" }, avatar.name);
-  return make("li", { class: current ? "current" : false }, play, make("div", { class: "below" }, name, ...tools));
+  const name = make("span", { class: "name", title: avatar.name }, avatar.name);
+  return make("li", { class: current ? "current" : false }, play, make("div", { class: "tools" }, ...tools), name);
 }
 
 function tool(name, label, action) {

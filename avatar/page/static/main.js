@@ -1,6 +1,6 @@
 // The control page: puts its parts together.
 
-import { ask, at, attempt, countDown, fillTexts, make, openDialog, tell } from "./dom.js";
+import { ask, at, attempt, countDown, fillTexts, make, openDialog, showCount, tell } from "./dom.js";
 import { openEnroll, prepareEnroll } from "./enroll.js";
 import { showGallery, useNumber } from "./gallery.js";
 import { draw, Line } from "./line.js";
@@ -76,7 +76,7 @@ function inStep(age) {
 }
 
 function toggle(id, on, label) {
-  at(id).setAttribute("aria-pressed", String(on));
+  at(id).classList.toggle("on", on);
   at(id).querySelector("span").textContent = label;
 }
 
@@ -100,6 +100,7 @@ const actions = {
   neutral: () => {
     const [dialog, go, count] = [at("neutral-dialog"), at("neutral-go"), at("neutral-count")];
     go.disabled = false;
+    showCount(count, NEUTRAL_SECONDS);
     go.onclick = async () => {
       go.disabled = true;
       if (!(await countDown(count, NEUTRAL_SECONDS, () => dialog.open))) return;
@@ -114,7 +115,7 @@ const actions = {
   end: () => attempt(() => ask("POST", "api/end")),
 };
 
-const KEYS = { p: "pause", n: "neutral", r: "record", c: "view", m: "mirror", a: "add" };
+export const KEYS = { p: "pause", n: "neutral", r: "record", c: "view", m: "mirror", a: "add" };
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !state) return;

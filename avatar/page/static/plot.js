@@ -21,6 +21,8 @@ export function note(status) {
 }
 
 function plot() {
+  const tops = { fps: topOf("fps", LEAST_FPS), age: topOf("age", LEAST_MS) };
+  at("plot-top").textContent = strings.plotTop(tops.fps, tops.age);
   const canvas = at("plot");
   const ratio = window.devicePixelRatio || 1;
   const width = canvas.clientWidth;
@@ -39,12 +41,14 @@ function plot() {
   }
   pen.lineWidth = 2;
   pen.lineJoin = "round";
-  line(pen, "fps", LEAST_FPS, colours.getPropertyValue("--fps"), width, height);
-  line(pen, "age", LEAST_MS, colours.getPropertyValue("--age"), width, height);
+  line(pen, "fps", tops.fps, colours.getPropertyValue("--fps"), width, height);
+  line(pen, "age", tops.age, colours.getPropertyValue("--age"), width, height);
 }
 
-function line(pen, which, least, colour, width, height) {
-  const top = Math.max(least, ...seen.map((one) => one[which] ?? 0));
+/** The value at the upper line: the highest seen, and not less than `least`. */
+const topOf = (which, least) => Math.ceil(Math.max(least, ...seen.map((one) => one[which] ?? 0)));
+
+function line(pen, which, top, colour, width, height) {
   const points = seen
     .map((one, place) => [width - ((seen.length - 1 - place) * width) / (POINTS - 1), one[which]])
     .filter(([, value]) => value != null)

@@ -1,6 +1,6 @@
 // Sliders, switches, background, camera: what the user sets.
 
-import { ask, at, attempt, countDown, make, openDialog, tell } from "./dom.js";
+import { ask, at, attempt, countDown, make, openDialog, showCount, tell } from "./dom.js";
 import { strings } from "./strings.js";
 
 const SLIDERS = ["strength", "smoothing", "reach"];
@@ -10,6 +10,8 @@ const ROOM_SECONDS = 10;
 
 let latest = null;
 let backgrounds = [];
+let cameras = [];
+let devices = [];
 let waiting = null;
 let changes = {};
 
@@ -29,15 +31,19 @@ export function prepareSettings(lookAtCamera) {
     if (target.files.length) sendPicture(target.files[0]);
     target.value = "";
   };
+  at("background-file").addEventListener("cancel", () => showSettings(latest));
   at("room-again").onclick = () => takeRoom(lookAtCamera);
   at("output-choice").onchange = async ({ target }) => {
     await attempt(() => ask("POST", "api/output", { device: target.value || null }));
-    showOutlet(latest);
+    showDevices(latest);
+  };
+  at("camera-choice").onchange = async ({ target }) => {
+    if (target.value !== "") await attempt(() => ask("POST", "api/camera", { camera: Number(target.value) }));
+    showDevices(latest);
   };
   askForDevices();
-  at("camera-choice").onchange = ({ target }) => {
-    if (target.value !== "") attempt(() => ask("POST", "api/camera", { camera: Number(target.value) }));
-  };
+  // What was plugged in meanwhile is there when the user comes back.
+  window.addEventListener("focus", askForDevices);
 }
 
 /** Show what the program says is set. */
@@ -62,30 +68,20 @@ export function showSettings(state) {
   showDevices(state);
 }
 
-/** Ask which cameras there are. */
-export async function askForCameras() {
-  const cameras = await ask("GET", "api/cameras").catch(() => []);
-  const choice = at("camera-choice");
-  choice.replaceChildren(
-    make("option", { value: "" }, choice.dataset.driving ?? ""),
-    ...cameras.map(({ index, name }) => make("option", { value: index }, name)),
-  );
-  choice.disabled = !cameras.length;
-}
-
-/** Ask which virtual cameras there are. */
+/** Ask which cameras and virtual cameras there are. */
 async function askForDevices() {
-  const devices = await ask("GET", "api/devices").catch(() => []);
-  at("output-choice").replaceChildren(
-    make("option", { value: "" }, devices.length ? strings.noOutput : strings.noDevices),
-    ...devices.map(({ device, name }) => make("option", { value: device }, `${name} (${device})`)),
-  );
-  at("output-choice").disabled = !devices.length;
-  showOutlet(latest);
+  [cameras, devices] = await Promise.all(["api/cameras", "api/devices"].map((path) => ask("GET", path).catch(() => [])));
+  if (latest) showDevices(latest);
 }
 
-function showOutlet(state) {
-  if (state) at("output-choice").value = state.outlet ?? "";
+/** Fill a choice, if anything has changed: who has it open must not lose it. */
+function fill(choice, options, chosen) {
+  const wanted = JSON.stringify(options);
+  if (choice.dataset.options !== wanted) {
+    choice.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
+    choice.dataset.options = wanted;
+  }
+  choice.value = chosen;
 }
 
 /** Change settings; what comes in quick succession is sent together. */
@@ -108,13 +104,15 @@ function showSlider(name) {
 }
 
 function showDevices(state) {
-  showOutlet(state);
   const names = state.outputs.map((output) => strings.outputNames[output] ?? output);
   at("outputs").textContent = names.length ? names.join(", ") : strings.nowhereElse;
-  const choice = at("camera-choice");
-  if (choice.dataset.driving === state.driving) return;
-  choice.dataset.driving = state.driving;
-  askForCameras();
+  const number = cameras.some(({ index }) => index === state.camera_number) ? state.camera_number : "";
+  const other = number === "" ? [["", state.driving]] : [];
+  fill(at("camera-choice"), [...other, ...cameras.map(({ index, name }) => [index, name])], number);
+  at("camera-choice").disabled = !cameras.length;
+  const found = devices.map(({ device, name }) => [device, `${name} (${device})`]);
+  fill(at("output-choice"), [["", found.length ? strings.noOutput : strings.noDevices], ...found], state.outlet ?? "");
+  at("output-choice").disabled = !found.length;
 }
 
 function choose(background, lookAtCamera) {
@@ -125,10 +123,10 @@ function choose(background, lookAtCamera) {
   } else takeRoom(lookAtCamera);
 }
 
-function sendPicture(file) {
+async function sendPicture(file) {
   const form = new FormData();
   form.append("picture", file, file.name);
-  attempt(() => ask("POST", "api/background", form));
+  if (!(await attempt(() => ask("POST", "api/background", form)))) showSettings(latest);
 }
 
 function takeRoom(lookAtCamera) {
@@ -137,9 +135,11 @@ function takeRoom(lookAtCamera) {
   error.textContent = "";
   go.disabled = false;
   lookAtCamera(true);
+  showCount(at("room-count"), ROOM_SECONDS);
   openDialog(dialog, () => {
     lookAtCamera(false);
     go.disabled = false;
+    showSettings(latest);
   });
   go.onclick = async () => {
     error.textContent = "";
@@ -151,6 +151,7 @@ function takeRoom(lookAtCamera) {
       tell(strings.roomDone);
     } catch (refused) {
       error.textContent = refused.message;
+      showCount(at("room-count"), ROOM_SECONDS);
     }
     go.disabled = false;
   };

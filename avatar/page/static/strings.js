@@ -31,6 +31,9 @@ export const strings = {
   ms: (value) => `${Math.round(value)} ms`,
   stageMs: (stage, value) => `${stage}, ${value.toFixed(1)} ms`,
   plotLabel: (fps, age) => `The last minute: ${fps} frames a second, ${age}.`,
+  plotBegin: "a minute ago",
+  plotTop: (fps, ms) => `upper line: ${fps} fps, ${ms} ms`,
+  plotEnd: "now",
   summary: (fps, age, face) => `${fps} fps · ${age} · ${face}`,
   faceSeen: "face seen",
   noFace: "no face",
@@ -124,6 +127,7 @@ export const strings = {
   removePicture: (name) => `Leave out ${name}`,
   name: "Name",
   snapshotName: (number) => `camera-${number}.jpg`,
+  snapshotAvatar: "Me",
 
   neutralTitle: "Your neutral face",
   neutralSit: "Sit as you will sit in the call.",
