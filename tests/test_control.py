@@ -193,13 +193,20 @@ def test_the_camera_that_is_open_is_not_opened_again(rig: Rig) -> None:
 
 
 def test_a_driver_that_hangs_keeps_no_run_from_ending(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    hanging, opened = threading.Event(), Kept("late")
+    opening, hanging, opened = threading.Event(), threading.Event(), Kept("late")
+
+    def hang(device: str) -> Kept:
+        opening.set()
+        hanging.wait(20)
+        return opened
+
     monkeypatch.setattr("avatar.control.aside.END_S", 0.2)
     monkeypatch.setattr(
-        "avatar.control.control.virtual_camera_devices", lambda: [VirtualCameraDevice("a", "")]
+        "avatar.control.devices.virtual_camera_devices", lambda: [VirtualCameraDevice("a", "")]
     )
-    monkeypatch.setattr(rig.outlet, "_open", lambda device: hanging.wait(20) and opened)
+    monkeypatch.setattr(rig.outlet, "_open", hang)
     sent, waits = rig.control.send_to("a"), rig.control.play(GUEST)
+    assert opening.wait(20)
     rig.frame()
     rig.outlet.close()
     rig.source.close()
@@ -216,8 +223,10 @@ def test_a_driver_that_hangs_keeps_no_run_from_ending(rig: Rig, monkeypatch: pyt
 
 def test_a_virtual_camera_is_switched_on_and_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     there = [VirtualCameraDevice(name, f"{name}'s name") for name in ("a", "b", "busy", "null")]
-    monkeypatch.setattr("avatar.control.control.virtual_camera_devices", lambda: there)
-    assert [device for device, _ in rig.control.devices()] == ["a", "b", "busy"], "not the one in use already"
+    monkeypatch.setattr("avatar.control.devices.virtual_camera_devices", lambda: there)
+    assert [device for device, _ in rig.control.devices.outlets()] == ["a", "b", "busy"], (
+        "not the one in use already"
+    )
     rig.frame(0)
     rig.control.send_to("a").result(20)
     rig.frame(1)

@@ -10,8 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from avatar.capture import decode_picture, list_cameras
+from avatar.capture import decode_picture
 from avatar.control.aside import Aside
+from avatar.control.devices import Devices
 from avatar.control.driver_view import DriverView
 from avatar.control.gallery import GUEST, Entry
 from avatar.control.parts import Parts
@@ -19,7 +20,6 @@ from avatar.control.preview import Preview
 from avatar.control.settings import BACKGROUNDS, RANGES, Settings
 from avatar.errors import AvatarError, CameraError, IdentityFileError, OutputError, PictureError
 from avatar.live import Status
-from avatar.output import virtual_camera_devices
 from avatar.pipeline import add_pictures, enroll_picture, with_conditioning
 from avatar.records import U8, Identity
 from avatar.retarget import Tuning
@@ -42,6 +42,9 @@ class Control:
         avatar: the id of that one in the gallery.
         settings: as of the beginning; those that were saved unless told.
         told: what went wrong before the beginning, if something did.
+
+    Attributes:
+        devices: the camera and the virtual camera that are in use, and those that could be.
     """
 
     def __init__(
@@ -52,11 +55,11 @@ class Control:
         settings: Settings | None = None,
         told: str | None = None,
     ) -> None:
+        self.devices = Devices(parts)
         self._parts = parts
         self._identity = identity
         self._avatar = avatar
         self._settings = settings or parts.saved.load()
-        self._driving = parts.driving
         self._status: Status | None = None
         self._told = told
         self._listeners: tuple[Listener, ...] = ()
@@ -109,12 +112,7 @@ class Control:
                 "paused": self._parts.stage.paused,
                 "recording": str(recording) if recording else None,
                 "busy": self._aside.busy,
-                "driving": self._driving,
-                "camera": self._parts.view.frame is not None,
-                "camera_number": self._parts.source.camera,
-                "outputs": list(self._parts.outputs),
-                "outlet": self._parts.outlet.device,
-                "microphone": self._parts.microphone,
+                **self.devices.state(),
                 "drawn": self._parts.pace.share,
                 "told": self._told,
             }
@@ -276,37 +274,13 @@ class Control:
             raise CameraError("no camera is in use")
         return frame.rgb
 
-    def cameras(self) -> list[tuple[int, str]]:
-        """Number and name of each camera of this computer."""
-        return [(camera.index, camera.name) for camera in list_cameras()]
-
-    def devices(self) -> list[tuple[str, str]]:
-        """Device and name of each virtual camera that this run could be sent to."""
-        found = [(one.device, one.name) for one in virtual_camera_devices()]
-        return [one for one in found if one[0] not in self._parts.outputs]
-
     def send_to(self, device: str | None) -> Future[None]:
-        """Send the avatar to one of `devices`, too, or to none of them."""
-
-        def send() -> None:
-            if device is not None and device not in dict(self.devices()):
-                raise OutputError(f"there is no virtual camera {device} to be used")
-            self._parts.outlet.use(device)
-
-        return self._aside.do("output", send)
+        """Send the avatar to one of `devices.outlets`, too, or to none of them."""
+        return self._aside.do("output", lambda: self.devices.send_to(device))
 
     def drive_with(self, camera: int) -> Future[None]:
-        """Drive with that camera from now on; nothing happens if it is in use already."""
-
-        def drive() -> None:
-            if self._parts.source.camera == camera:
-                return
-            source = self._parts.open_camera(camera)
-            self._parts.source.exchange(source)
-            with self._lock:
-                self._driving = getattr(source, "name", "") or f"camera {camera}"
-
-        return self._aside.do("camera", drive)
+        """Drive with that camera from now on."""
+        return self._aside.do("camera", lambda: self.devices.drive_with(camera))
 
     def close(self) -> None:
         """Wait for what is being done aside."""

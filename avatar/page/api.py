@@ -98,7 +98,7 @@ class Api:
         return web.Response(body=content, content_type="image/jpeg")
 
     async def _cameras(self, _: web.Request) -> Any:
-        cameras = await asyncio.to_thread(self._control.cameras)
+        cameras = await asyncio.to_thread(self._control.devices.cameras)
         return [{"index": index, "name": name} for index, name in cameras]
 
     async def _settings(self, request: web.Request) -> Any:
@@ -157,7 +157,7 @@ class Api:
         await asyncio.wrap_future(self._control.drive_with(camera))
 
     async def _devices(self, _: web.Request) -> Any:
-        devices = await asyncio.to_thread(self._control.devices)
+        devices = await asyncio.to_thread(self._control.devices.outlets)
         return [{"device": device, "name": name} for device, name in devices]
 
     async def _output(self, request: web.Request) -> Any:

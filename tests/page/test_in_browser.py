@@ -214,9 +214,9 @@ def test_a_background_that_comes_to_nothing_leaves_the_choice_as_it_was(run: Run
 
 def test_camera_and_output_are_chosen(run: Run, window: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     there = [CameraInfo(0, "Front", "v4l2"), CameraInfo(3, "Desk", "v4l2")]
-    monkeypatch.setattr("avatar.control.control.list_cameras", lambda: there)
+    monkeypatch.setattr("avatar.control.devices.list_cameras", lambda: there)
     device = VirtualCameraDevice("/dev/video9", "Studio")
-    monkeypatch.setattr("avatar.control.control.virtual_camera_devices", lambda: [device])
+    monkeypatch.setattr("avatar.control.devices.virtual_camera_devices", lambda: [device])
     sent = Watcher()
     monkeypatch.setattr(run.play.control._parts.outlet, "_open", lambda name: sent)
     page = window.visit(run.address)
