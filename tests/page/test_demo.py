@@ -19,7 +19,9 @@ READY_S = 10.0
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled before", "first start"])
-def test_the_portrait_moves_within_ten_seconds(window: Opened, tmp_path: Path, compiled: bool) -> None:
+def test_the_portrait_moves_within_ten_seconds(
+    slowness: float, window: Opened, tmp_path: Path, compiled: bool
+) -> None:
     surroundings = {
         **os.environ,
         "AVATAR_DATA": str(tmp_path / "data"),
@@ -56,11 +58,11 @@ def test_the_portrait_moves_within_ten_seconds(window: Opened, tmp_path: Path, c
         picture = "document.getElementById('avatar').toDataURL()"
         until(page, f"{picture} !== {page.evaluate(picture)!r}")
         took = time.monotonic() - begun
-        print(f"the portrait moved {took:.1f} s after the start")
-        assert took <= READY_S
+        print(f"the portrait moved {took:.1f} s after the start, on a computer {slowness:.1f} times as slow")
+        assert took <= READY_S * slowness
         until(page, "document.getElementById('busy').textContent === ''", 60)
         os.write(master, b"q\n")
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
     finally:
         child.kill()
         child.wait()
