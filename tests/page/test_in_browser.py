@@ -30,6 +30,9 @@ BEHIND_MS = 100.0
 GAP_MS = 400.0
 """No frame may be so late. A run alone makes one every 33 ms; here a browser draws on the same processor."""
 
+ENROLLING_GAP_MS = 1000.0
+"""Nor so late while pictures are taken apart, which takes all that the processor has."""
+
 
 def png(picture: U8) -> bytes:
     packed = io.BytesIO()
@@ -56,11 +59,11 @@ def button(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 
-def assert_no_hole(run: Run) -> None:
+def assert_no_hole(run: Run, gap_ms: float = GAP_MS) -> None:
     """Nothing was missing from what others saw since `run.output.forget()`."""
     assert len(run.output.indices) > 10
     assert min(run.output.darkest) > 60, "a black frame"
-    assert run.output.longest_gap_ms() < GAP_MS * run.slowness
+    assert run.output.longest_gap_ms() < gap_ms * run.slowness
 
 
 def test_the_avatar_moves_on_the_page_and_is_not_late(run: Run, window: Opened) -> None:
@@ -93,7 +96,7 @@ def test_pictures_that_are_dropped_become_an_avatar(run: Run, window: Opened, as
         "aria-pressed", "true", timeout=30_000
     )
     expect(dialog).to_be_hidden()
-    assert_no_hole(run)
+    assert_no_hole(run, ENROLLING_GAP_MS)
     assert [entry["name"] for entry in run.play.control.state()["avatars"]] == ["Eileen", "Ada"]
 
 
