@@ -77,6 +77,14 @@ def test_the_avatar_moves_on_the_page_and_is_not_late(run: Run, window: Opened) 
     assert float(behind.get_attribute("data-behind") or "nan") < BEHIND_MS * run.slowness
     expect(page.locator("#summary")).to_contain_text(re.compile(r"\d+ fps · \d+ ms · face seen"))
     expect(page.locator("#slowest")).to_contain_text("ms")
+    names = "['track', 'output 1', 'output 2', 'output 4', 'new'].map(stageName)"
+    assert page.evaluate(f"import('/main.js').then(({{ stageName }}) => {names})") == [
+        "following your face",
+        "handing over to nowhere",
+        "handing over to this page",
+        "handing over to the virtual camera",
+        "new",
+    ]
     assert "token" not in page.url
 
 

@@ -62,7 +62,7 @@ function showStatus(said) {
   at("summary").classList.toggle("missing", !said.face);
   at("fps").textContent = said.fps.toFixed(1);
   at("age").textContent = age;
-  at("slowest").textContent = said.slowest ? strings.stageMs(...said.slowest) : "–";
+  at("slowest").textContent = said.slowest ? strings.stageMs(stageName(said.slowest[0]), said.slowest[1]) : "–";
   at("dropped").textContent = said.dropped;
   at("avatar").dataset.behind = said.behind_ms ?? "";
   at("in-step").textContent = inStep(said.age_ms);
@@ -73,6 +73,15 @@ function showStatus(said) {
 function inStep(age) {
   if (state?.microphone) return strings.inStepBy(state.microphone);
   return age == null ? "" : strings.inStep(STEP_MS * Math.round(age / STEP_MS));
+}
+
+/** What a stage does. Outputs are counted: those that were asked for, then the page's own. */
+export function stageName(stage) {
+  if (!stage.startsWith("output")) return strings.stages[stage] ?? stage;
+  const place = Number(stage.split(" ")[1] ?? 1) - 1;
+  const given = state?.outputs ?? [];
+  const name = given[place] ?? strings.ownOutputs[place - given.length];
+  return strings.outputStage(strings.outputNames[name] ?? name);
 }
 
 function toggle(id, on, label) {
