@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -59,14 +60,15 @@ class Carrier:
         self.hold_ms = 0.0
         self._age_ms: float | None = None
         self._ending = threading.Event()
-        self._virtual = VirtualMicrophone()
-        try:
+        with contextlib.ExitStack() as opened:
+            self._virtual = VirtualMicrophone()
+            opened.callback(self._virtual.close)
             self._heard = _stream(record_from=self.microphone)
+            opened.callback(self._heard.close)
             self._said = _stream(play_to=self._virtual.sink)
+            opened.callback(self._said.close)
             check_streams(self.microphone)
-        except BaseException:
-            self._virtual.close()
-            raise
+            self._opened = opened.pop_all()
         self._thread = threading.Thread(target=self._work, name="sound", daemon=True)
         self._thread.start()
 
@@ -78,12 +80,12 @@ class Carrier:
         """Take the virtual microphone away, and let go of the real one."""
         self._ending.set()
         self._thread.join(WAIT_S)
-        self._virtual.close()
         if self._thread.is_alive():
             # A microphone that gives nothing holds its reader for ever, and must not be closed under him.
-            return
-        self._heard.close()
-        self._said.close()
+            self._virtual.close()
+        else:
+            # The streams first: the server moves them to the loudspeaker when their sink goes.
+            self._opened.close()
 
     def _work(self) -> None:
         import pasimple
