@@ -19,8 +19,8 @@ WIDEST = 640
 QUALITY = 78
 TALLEST = 0.75
 """Height of what is shown, as a part of its width: of an upright picture the part round the face."""
-_GROUND = 24
-"""Grey level where there are landmarks and no picture."""
+_GROUND = (11, 14, 19)
+"""Colour where there are landmarks and no picture: that of the page around it."""
 _DOTS, _LINE = (120, 220, 200), (255, 255, 255)
 
 Seen = tuple[Frame | None, Face | None]
