@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -444,6 +445,26 @@ def test_a_fault_of_the_program_is_not_blamed_on_who_asked(
     monkeypatch.setattr(opened.rig.control, "pause", broken)
     opened.visit(pause)
     assert "Traceback" in caplog.text
+
+
+def test_while_nobody_looks_it_costs_next_to_nothing(opened: Open) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (720, 1280, 3), np.uint8)
+    parts, control = opened.rig.parts, opened.rig.control
+
+    async def hide(session: ClientSession) -> None:
+        async with session.ws_connect("/api/socket") as socket:
+            await Heard(socket).hear()
+            begun_s, spent_s = time.perf_counter(), time.process_time()
+            for index in range(90):
+                parts.preview(Frame(picture, index, 0))
+                parts.view.feed.put((Frame(picture, index, 0), None))
+                if index % 15 == 0:
+                    control.noted(status(fps=float(index)))
+                await asyncio.sleep(1 / 30)
+            share = (time.process_time() - spent_s) / (time.perf_counter() - begun_s)
+            assert share < 0.05, "of one core, for page and browser together"
+
+    opened.visit(hide)
 
 
 @pytest.mark.parametrize(

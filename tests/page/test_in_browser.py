@@ -341,6 +341,17 @@ def test_the_end_is_told(run: Run, window: Opened) -> None:
     run.until(run.stop.is_set)
 
 
+def test_a_program_that_does_not_answer_is_told(run: Run, window: Opened) -> None:
+    page = window.visit(run.address)
+    window.context.set_offline(True)
+    page.keyboard.press("p")
+    expect(page.get_by_role("alert").get_by_text("The program does not answer.")).to_be_visible()
+    window.context.set_offline(False)
+    page.keyboard.press("p")
+    expect(button(page, "I am back")).to_be_visible()
+    window.faults[:] = [fault for fault in window.faults if "ERR_INTERNET_DISCONNECTED" not in fault]
+
+
 # For everybody
 
 

@@ -47,6 +47,8 @@ export async function ask(method, path, content) {
     method,
     body: content === undefined ? undefined : form ? content : JSON.stringify(content),
     headers: content === undefined || form ? {} : { "Content-Type": "application/json" },
+  }).catch(() => {
+    throw new Error(strings.unreachable);
   });
   const said = await answer.json().catch(() => null);
   if (answer.ok) return said;

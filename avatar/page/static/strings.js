@@ -153,4 +153,5 @@ export const strings = {
   cancel: "Cancel",
   recorded: (file) => `Saved: ${file}`,
   failed: "That did not work.",
+  unreachable: "The program does not answer.",
 };
