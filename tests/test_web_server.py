@@ -10,8 +10,10 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import ifaddr
 import pytest
 from aiohttp import web
 
@@ -209,6 +211,31 @@ def test_addresses() -> None:
         port = sock.getsockname()[1]
         with pytest.raises(ServerError, match=f"{port}: .*take another port"):
             addresses.listen("127.0.0.1", port)
+
+
+def test_the_address_that_others_reach_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = {
+        "docker0": "10.0.0.1",
+        "wg0": "10.8.0.2",
+        "lo": "127.0.0.1",
+        "eth1": "172.16.0.9",
+        "wlan0": "192.168.1.5",
+    }
+    adapters = [
+        ifaddr.Adapter(
+            name, name, [ifaddr.IP(address, 24, name), ifaddr.IP((f"fd00::{number}", 0, 0), 64, name)]
+        )
+        for number, (name, address) in enumerate(cards.items(), 1)
+    ]
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: adapters)
+    routes = tmp_path / "route"
+    routes.write_text("Iface\tDestination\tGateway\neth1\t0010AC0A\t0\nwlan0\t00000000\t0101A8C0\n")
+    monkeypatch.setattr(addresses, "ROUTES", routes)
+    found = addresses.own_addresses()
+    assert found[:4] == ["192.168.1.5", "172.16.0.9", "10.0.0.1", "10.8.0.2"]
+    assert found[4] == "fd00::5" and len(found) == 9
+    monkeypatch.setattr(addresses, "ROUTES", tmp_path / "nothing")
+    assert addresses.own_addresses()[:4] == ["172.16.0.9", "192.168.1.5", "10.0.0.1", "10.8.0.2"]
 
 
 def test_place() -> None:

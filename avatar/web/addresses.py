@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
+from pathlib import Path
 
 import ifaddr
 
 from avatar.errors import ServerError
 
 LOOPBACK = "127.0.0.1"
+ROUTES = Path("/proc/net/route")
+INNER = (
+    *("docker", "br-", "veth", "virbr", "vmnet", "vmware", "vboxnet", "virtualbox", "vethernet", "hyper-v"),
+    *("tun", "tap", "utun", "wg", "zt", "tailscale"),
+)
+"""How the names of cards begin that are none: networks of virtual machines and containers, and tunnels."""
 
 
 def own_addresses() -> list[str]:
-    """The addresses of all network cards, IPv4 first; loopback and link-local ones left out."""
-    found = []
+    """The addresses of all network cards, IPv4 first; loopback and link-local ones left out.
+
+    Of a kind, first that of the card by which this computer reaches others; those of networks within this
+    computer, and of tunnels, last.
+    """
+    way_out = _way_out()
+    found: dict[ipaddress.IPv4Address | ipaddress.IPv6Address, tuple[int, bool, bool]] = {}
     for adapter in ifaddr.get_adapters():
+        inner = adapter.nice_name.lower().startswith(INNER)
         for ip in adapter.ips:
             address = ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
             if not address.is_loopback and not address.is_link_local:
-                found.append(address)
-    return [str(address) for address in sorted(set(found), key=lambda one: (one.version, int(one)))]
+                found[address] = (address.version, adapter.name != way_out, inner)
+    return [str(address) for address in sorted(found, key=lambda one: (*found[one], int(one)))]
 
 
-def is_loopback(address: str) -> bool:
-    """Whether only this computer can reach `address`."""
-    return address == "localhost" or ipaddress.ip_address(address).is_loopback
+def _way_out() -> str | None:
+    """The card of the default route; None: the system does not tell (only Linux does, in a file)."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in ROUTES.read_text().splitlines()[1:]:
+            name, destination = line.split()[:2]
+            if int(destination, 16) == 0:
+                return name
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this computer, and only it can reach it; no name but localhost is."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def reachable_as(address: str) -> list[str]:
