@@ -113,6 +113,8 @@ def test_publish_to_our_own_call(me: str, capsys: Capture) -> None:
         ("call {me} --camera {motion} --speaker nothing --no-window", "sound devices|loudspeaker"),
         ("publish {me} --janus http://127.0.0.1:1/janus", "--janus needs --room"),
         ("publish {me} --whip http://example.org/ --token x", "a token is not sent by http"),
+        ("publish {me} --janus http://example.org/janus --room 1 --token x", "a secret or PIN is not sent"),
+        ("publish {me} --janus http://example.org/janus --room 1 --pin 7", "a secret or PIN is not sent"),
         ("publish {me} --whip http://127.0.0.1:1/x --camera browser", "goes with 'avatar call'"),
         ("publish {me} --camera {motion} --whip http://127.0.0.1:1/x", "cannot be reached"),
     ],

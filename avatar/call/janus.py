@@ -12,6 +12,7 @@ import aiohttp
 
 from avatar.call.peer import Peer
 from avatar.errors import CallError
+from avatar.web.addresses import is_loopback
 
 PLUGIN = "janus.plugin.videoroom"
 ANSWER_S = 15.0
@@ -30,7 +31,7 @@ class Janus:
         pin: the room's, if it has one.
 
     Raises:
-        CallError: `url` is no address of the web.
+        CallError: `url` is no address of the web, or would send secret or PIN unprotected.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class Janus:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise CallError(f"{url!r} is no address of Janus; it looks like http://HOST:8088/janus")
+        if (secret or pin) and parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise CallError("a secret or PIN is not sent by http://, where everybody on the way can read it")
         self.told = f"room {room} of the Janus server at {parts.hostname}"
         self._url, self._room, self._name = url.rstrip("/"), room, name
         self._secret, self._pin = secret, pin

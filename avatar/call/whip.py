@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -13,6 +12,7 @@ from aiohttp import hdrs
 from avatar.call.offers import MOST_BYTES
 from avatar.call.peer import Peer
 from avatar.errors import CallError
+from avatar.web.addresses import is_loopback
 
 ANSWER_S = 15.0
 _MOST_TOLD = 200
@@ -33,7 +33,7 @@ class Whip:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise CallError(f"{url!r} is no WHIP address; it begins with https://")
-        if token and parts.scheme == "http" and not _is_here(parts.hostname):
+        if token and parts.scheme == "http" and not is_loopback(parts.hostname):
             raise CallError("a token is not sent by http://, where everybody on the way can read it")
         self.told = f"the WHIP endpoint at {parts.hostname}"
         self._url, self._token = url, token
@@ -81,11 +81,3 @@ class Whip:
 
     def _http(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S))
-
-
-def _is_here(host: str) -> bool:
-    """Whether that is this computer; a name that only looks like an address of it is not."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
