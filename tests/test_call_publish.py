@@ -15,8 +15,9 @@ from aiohttp import web
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from call_fakes import Painter, calling, only_loopback, url_of
 
-from avatar.call import Ice
+from avatar.call import Ice, publish
 from avatar.call.janus import Janus
+from avatar.call.peer import Peer
 from avatar.call.publish import Publisher
 from avatar.call.whip import Whip
 from avatar.errors import CallError
@@ -157,6 +158,34 @@ def test_a_connection_that_was_lost_is_made_again() -> None:
         until(lambda: len(connections) == 2 and connections[1].connectionState == "connected")
         assert time.monotonic() - lost < 5
         assert len(times) == 3, "a refusal on the way back is tried again"
+
+
+def test_what_nobody_thought_of_is_told_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(publish, "PAUSES_S", (0.1,))
+    connections: list[RTCPeerConnection] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def take(request: web.Request) -> web.Response:
+        loops.append(asyncio.get_running_loop())
+        return web.Response(status=201, text=await answered(await request.text(), connections))
+
+    begin, tries = Whip.begin, 0
+
+    async def odd(whip: Whip, peer: Peer) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            raise RuntimeError("nobody thought of that")
+        await begin(whip, peer)
+
+    monkeypatch.setattr(Whip, "begin", odd)
+    with serving(web.post("/whip", take)) as url, publishing(Whip(f"{url}/whip")):
+        until(lambda: connections[0].connectionState == "connected")
+        asyncio.run_coroutine_threadsafe(connections[0].close(), loops[0]).result(5)
+        until(lambda: len(connections) == 2 and connections[1].connectionState == "connected")
+    assert tries == 3 and "nobody thought of that" in caplog.text
 
 
 class FakeJanus:

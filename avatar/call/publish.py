@@ -120,13 +120,16 @@ class Publisher:
             why = self._peer.why if self._peer is not None else None
             _log.warning("%s %s; trying again", self._conference.told, why or "is gone")
             for number in range(1_000_000):
-                await self._leave("is tried again")
                 try:
+                    await self._leave("is tried again")
                     await self._begin()
                     break
                 except CallError as error:
                     _log.debug("%s", error)
-                    await asyncio.sleep(PAUSES_S[min(number, len(PAUSES_S) - 1)])
+                except Exception:
+                    # Whatever a server does that nobody thought of must not end this task without a word.
+                    _log.exception("%s could not be entered", self._conference.told)
+                await asyncio.sleep(PAUSES_S[min(number, len(PAUSES_S) - 1)])
 
     async def _until_lost(self) -> None:
         assert self._over is not None
