@@ -264,11 +264,26 @@ def test_links_are_kept_for_a_run_after_a_crash(tmp_path: Path) -> None:
     assert state.stat().st_mode & 0o777 == 0o600
     with calling(paint=False, state=state, again=True) as call:
         assert call.links() == before
-    state.write_text(json.dumps({"links": [{"role": "guest"}]}), encoding="utf-8")
-    with pytest.raises(CallError, match="damaged"):
-        Call(CallOptions(state=state, again=True))
+    kept = json.loads(state.read_text(encoding="utf-8"))
+    for damage in ({"links": [{"role": "guest"}]}, {"port": None}, {"key": "alone"}):
+        state.write_text(json.dumps(kept | damage), encoding="utf-8")
+        with pytest.raises(CallError, match="damaged"):
+            Call(CallOptions(state=state, again=True))
     with pytest.raises(CallError, match="no earlier call"):
         Call(CallOptions(state=tmp_path / "nothing.json", again=True))
+
+
+def test_an_earlier_call_goes_on_with_the_links_that_are_needed_now() -> None:
+    guest, camera = invite("guest", 60), invite("camera", -5)
+    assert camera.standing(None) is Standing.EXPIRED
+    (one,) = invitation.go_on([guest, camera], ["guest"], 600)
+    assert one is guest and one.expires_at > time.time() + 500
+    both = invitation.go_on([guest, camera], ["guest", "camera"], 60)
+    assert both == [guest, camera] and camera.standing(None) is Standing.FREE
+    _, new = invitation.go_on([guest], ["guest", "camera"], 60)
+    assert new.role == "camera" and new.token not in (guest.token, camera.token)
+    secret = guest.take()
+    assert invitation.go_on([guest], ["guest"], 60)[0].standing(secret) is Standing.MINE
 
 
 def test_what_is_kept_holds_no_secret_of_who_took_a_link(tmp_path: Path) -> None:

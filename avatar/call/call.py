@@ -108,15 +108,16 @@ class Call:
         self._peers: dict[str, tuple[str, Peer]] = {}
         self._guest_picture: VideoFrame | None = None
         port, certificate = options.port, options.certificate
+        roles: tuple[Role, ...] = ("guest", "camera") if camera is not None else ("guest",)
         if options.again:
             if options.state is None:
                 raise CallError("nothing was kept of an earlier call")
-            kept, extra = links.load(options.state)
+            earlier, extra = links.load(options.state)
+            kept = links.go_on(earlier, roles, options.expires_s)
             port = port or extra["port"]
             if "certificate" in extra and certificate is None:
                 certificate = Certificate(extra["certificate"].encode(), extra["key"].encode())
         else:
-            roles: tuple[Role, ...] = ("guest", "camera") if camera is not None else ("guest",)
             kept = [links.invite(role, options.expires_s) for role in roles]
         self._invitations = {one.token: one for one in kept}
         sock = listen(options.listen, port)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -68,6 +69,15 @@ def invite(role: Role, seconds: float) -> Invitation:
     return Invitation(role, secrets.token_urlsafe(BYTES), time.time() + seconds)
 
 
+def go_on(kept: list[Invitation], roles: Collection[Role], seconds: float) -> list[Invitation]:
+    """A link for each of `roles`, good for `seconds`: that of an earlier call, or a new one."""
+    earlier = {one.role: one for one in kept}
+    links = [earlier.get(role) or invite(role, seconds) for role in roles]
+    for one in links:
+        one.expires_at = max(one.expires_at, time.time() + seconds)
+    return links
+
+
 def save(path: Path, invitations: list[Invitation], extra: dict[str, Any]) -> None:
     """Keep links for `load`, and what else is needed to serve them; only the owner can read the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +97,10 @@ def load(path: Path) -> tuple[list[Invitation], dict[str, Any]]:
     """
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return [Invitation(**one) for one in kept.pop("links")], kept
+        links = [Invitation(**one) for one in kept.pop("links")]
+        if not isinstance(kept["port"], int) or ("certificate" in kept) != ("key" in kept):
+            raise ValueError("port or key are missing")
+        return links, kept
     except FileNotFoundError:
         raise CallError("there is no earlier call to go on with; leave out --again") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
