@@ -74,7 +74,9 @@ def add_parser(commands: Subparsers) -> None:
         "--certificate", type=Path, nargs=2, metavar=("CERT", "KEY"), help="PEM files, instead of our own"
     )
     door.add_argument(
-        "--plain", action="store_true", help="HTTP also beyond this computer, as behind a proxy with HTTPS"
+        "--plain",
+        action="store_true",
+        help="HTTP also beyond this computer: whoever is on the way can read and change everything",
     )
     door.add_argument(
         "--expires",
@@ -99,7 +101,7 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Call until q, Ctrl-C, --seconds, or the end of a camera file."""
+    """Call until q, Ctrl-C or --seconds; a camera file begins again at its end."""
     calling.check(arguments)
     if arguments.paste is not None:
         shared.check_output(arguments.paste, [arguments.portrait, Path(arguments.camera)])

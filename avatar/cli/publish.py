@@ -64,7 +64,7 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Publish until q, Ctrl-C, --seconds, or the end of a camera file."""
+    """Publish until q, Ctrl-C or --seconds; a camera file begins again at its end."""
     calling.check(arguments)
     if arguments.camera == calling.BROWSER:
         raise CallError("--camera browser goes with 'avatar call'")
