@@ -22,6 +22,7 @@ from avatar.call.encoder import EncodedTrack
 from avatar.call.ice import Ice
 from avatar.call.offers import check_sdp
 from avatar.call.tracks import Codec
+from avatar.call.weather import Weather
 from avatar.errors import CallError
 
 AGREE_S = 10.0
@@ -83,6 +84,7 @@ class Peer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
         self._tracks = tracks
+        self._weather = Weather()
         self.connection.on("connectionstatechange", self._state_changed)
         self.connection.on("track", self._take)
 
@@ -197,10 +199,15 @@ class Peer:
         report = list((await self.connection.getStats()).values())
         for one in report:
             if one.type == "remote-inbound-rtp" and one.kind == "video":
-                for track in self._tracks:
-                    if isinstance(track, EncodedTrack):
-                        track.report(one.fractionLost / 256, one.roundTripTime)
+                self._reported(one.fractionLost / 256, one.roundTripTime)
         return sum(one.bytesReceived for one in report if one.type == "transport")
+
+    def _reported(self, lost: float, round_trip_s: float | None) -> None:
+        if (told := self._weather(lost, round_trip_s)) is not None:
+            _log.info("%s %s", self.name, told)
+        for track in self._tracks:
+            if isinstance(track, EncodedTrack):
+                track.report(lost, round_trip_s)
 
     def _state_changed(self) -> None:
         state = self.connection.connectionState
