@@ -24,8 +24,8 @@ from avatar.tools import placement
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    "enroll", "run", "call", "publish", "animate", "record-motion", "demo", "doctor", "cameras",
-    "fetch-models", "compile", "bench", "train",
+    "enroll", "run", "call", "publish", "animate", "record-motion", "demo", "doctor", "setup-camera",
+    "cameras", "fetch-models", "compile", "bench", "train",
 )  # fmt: skip
 
 Capture = pytest.CaptureFixture[str]

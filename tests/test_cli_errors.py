@@ -175,7 +175,7 @@ def test_run_without_a_virtual_camera_says_how_to_make_one(folder: Path, capsys:
     if any(Path("/sys/class/video4linux").glob("*")):
         pytest.skip("this computer has video devices")
     line = error_of(capsys, "run", folder / "one.png", "--camera", folder / "one.png")
-    assert "modprobe v4l2loopback" in line
+    assert "to make one: avatar setup-camera" in line
 
 
 @pytest.mark.parametrize(

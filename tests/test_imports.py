@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "web": SHARED,
     "audio": SHARED,
     "call": {*SHARED, "web"},
+    "camera_setup": {*SHARED, "output"},
 }
 """What a part of the package may import of the others; parts not listed may import all but `cli` and `train`.
 

@@ -19,9 +19,7 @@ from avatar.errors import OutputError, VirtualCameraError
 from avatar.output import virtual_camera as virtual_camera_module
 from avatar.output.virtual_camera import VirtualCamera
 from avatar.output.virtual_devices import (
-    MODPROBE,
     VirtualCameraDevice,
-    how_to_create,
     virtual_camera_devices,
 )
 from avatar.records import U8
@@ -176,14 +174,14 @@ def test_a_device_in_use(stand_in: type[StandInDevice], monkeypatch: pytest.Monk
 def test_the_real_backend_without_a_device() -> None:
     if virtual_camera_devices():
         pytest.skip("there is a virtual camera here")
-    refused("there is no virtual camera, to make one: .*sudo modprobe v4l2loopback devices=1 video_nr=10")
+    refused("there is no virtual camera, to make one: avatar setup-camera")
 
 
-# what there is, and how to make one
+# what there is
 
 
 @pytest.fixture
-def sysfs(tmp_path: Path) -> Path:
+def linux_root(tmp_path: Path) -> Path:
     folder = tmp_path / "sys/devices/virtual/video4linux"
     for number, name, mark in ((11, "OBS", "format"), (10, "Avatar", "max_openers"), (4, "vivid", "")):
         node = folder / f"video{number}"
@@ -191,38 +189,13 @@ def sysfs(tmp_path: Path) -> Path:
         (node / "name").write_text(f"{name}\n")
         if mark:
             (node / mark).write_text("x\n")
-    return folder
+    return tmp_path
 
 
-def test_devices_of_linux(sysfs: Path) -> None:
-    assert virtual_camera_devices(platform="linux", sysfs=sysfs) == [
+def test_devices_of_linux(linux_root: Path) -> None:
+    assert virtual_camera_devices(platform="linux", root=linux_root) == [
         VirtualCameraDevice("/dev/video10", "Avatar"),
         VirtualCameraDevice("/dev/video11", "OBS"),
     ]
-    assert virtual_camera_devices(platform="linux", sysfs=sysfs / "no") == []
+    assert virtual_camera_devices(platform="linux", root=linux_root / "no") == []
     assert virtual_camera_devices(platform="sunos5") == []
-
-
-def test_how_to_create_one_on_linux(tmp_path: Path) -> None:
-    def told() -> str:
-        return how_to_create(platform="linux", root=tmp_path)
-
-    assert told() == f"install v4l2loopback, then: {MODPROBE}"
-    (tmp_path / "usr/bin").mkdir(parents=True)
-    (tmp_path / "usr/bin/dnf").touch()
-    assert "akmod-v4l2loopback" in told()
-    (tmp_path / "usr/bin/apt").touch()
-    assert told() == f"sudo apt install v4l2loopback-dkms && {MODPROBE}"
-    module = tmp_path / "lib/modules/6.1.0-1-amd64/updates/dkms/v4l2loopback.ko.xz"
-    module.parent.mkdir(parents=True)
-    module.touch()
-    assert told() == MODPROBE
-    (tmp_path / "sys/module/v4l2loopback").mkdir(parents=True)
-    assert told() == f"sudo modprobe -r v4l2loopback && {MODPROBE}"
-    assert 'card_label="Avatar" exclusive_caps=1' in MODPROBE
-
-
-@pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_how_to_create_one_elsewhere(platform: str) -> None:
-    assert "install OBS Studio" in how_to_create(platform=platform)
-    assert "Start Virtual Camera" in how_to_create(platform=platform)

@@ -23,6 +23,7 @@ from avatar.cli import (
     publish,
     record_motion,
     run,
+    setup_camera,
     system_libraries,
     train,
 )
@@ -35,6 +36,7 @@ start here:
   avatar demo                            see it work, without a camera
   avatar enroll photo.jpg -o me.avatar   make an avatar of a photo
   avatar run me.avatar                   talk as that photo in a video call
+  avatar setup-camera                    make the camera that the video call shows
   avatar doctor                          find out what is missing on this computer
 
 'avatar COMMAND --help' explains one command.
@@ -57,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         record_motion,
         demo,
         doctor,
+        setup_camera,
         cameras,
         fetch_models,
         compile,

@@ -14,7 +14,7 @@ _QUERYCAP = 0x80685600
 _STREAMON = 0x40045612
 _OUTPUT = 2
 """V4L2_BUF_TYPE_VIDEO_OUTPUT, and V4L2_CAP_VIDEO_OUTPUT."""
-_CAPABILITY = struct.Struct("16s32s32sII12x")
+_CAPABILITY = struct.Struct("16s32s32sII16x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,13 @@ class Loopback:
 
     def takes_frames(self) -> bool | None:
         """Whether the device says that it can be fed; None: it cannot be asked."""
+        told = self.capabilities()
+        return None if told is None else bool(told & _OUTPUT)
+
+    def capabilities(self) -> int | None:
+        """What the device says it can do now: 1 be watched, 2 be fed, and more; None: it cannot be asked."""
         told = self._asked(_QUERYCAP, bytes(_CAPABILITY.size))
-        return None if told is None else bool(_CAPABILITY.unpack(told)[4] & _OUTPUT)
+        return None if told is None else int(_CAPABILITY.unpack(told)[4])
 
     def give_back(self) -> None:
         """Let the device be fed again, by whoever wants to.

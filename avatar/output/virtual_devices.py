@@ -1,24 +1,22 @@
-"""Virtual cameras of this system: which there are, and how to make one."""
+"""Virtual cameras of this system: which there are. How to make one is `avatar.camera_setup`'s business."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_SYSFS = Path("/sys/devices/virtual/video4linux")
+_SYSFS = "sys/devices/virtual/video4linux"
+OBS_ON_MACOS = "Applications/OBS.app"
+OBS_NAME = "OBS Virtual Camera"
+
 _LOOPBACK_MARKS = ("max_openers", "buffers", "format")
 """Files that only v4l2loopback's devices have."""
-_OBS_ON_MACOS = Path("/Applications/OBS.app")
 _OBS_ON_WINDOWS = r"CLSID\{A3FCE0F5-3493-419F-958A-ABA1250EC20B}"
-
-MODPROBE = 'sudo modprobe v4l2loopback devices=1 video_nr=10 card_label="Avatar" exclusive_caps=1'
-_PACKAGES = (
-    ("apt", "/usr/bin/apt", "sudo apt install v4l2loopback-dkms"),
-    ("pacman", "/usr/bin/pacman", "sudo pacman -S v4l2loopback-dkms"),
-    ("dnf", "/usr/bin/dnf", "sudo dnf install akmod-v4l2loopback (from RPM Fusion)"),
-)
-_OBS = "install OBS Studio (obsproject.com), start it, press 'Start Virtual Camera' once, then close it"
+_UNITY_ON_WINDOWS = r"CLSID\{{5C2CD55C-92AD-4999-8666-912BD3E700{:02X}}}"
+_UNITY_NUMBERS = (0x10, *range(0x12, 0x1B))
+"""The last byte of the identifier of each camera that UnityCapture can have; 0x11 is its library's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +29,43 @@ class VirtualCameraDevice:
     """As other programs show it."""
 
 
+def classes_root(key: str) -> str | None:
+    """The text of a key of HKEY_CLASSES_ROOT of this computer; None if it is not there, or not Windows."""
+    if sys.platform == "win32":
+        import winreg
+
+        try:
+            return winreg.QueryValue(winreg.HKEY_CLASSES_ROOT, key)
+        except OSError:
+            return None
+    return None
+
+
 def virtual_camera_devices(
-    *, platform: str = sys.platform, sysfs: Path = _SYSFS
+    *,
+    platform: str = sys.platform,
+    root: Path = Path("/"),
+    registry: Callable[[str], str | None] = classes_root,
 ) -> list[VirtualCameraDevice]:
-    """Virtual cameras that can be fed. On macOS and Windows (never run by us): whether OBS is installed."""
+    """Virtual cameras that can be fed. On macOS and Windows (never run by us): what is installed.
+
+    Args:
+        platform: as `sys.platform` has it.
+        root: the folder that the system's own paths begin at.
+        registry: as `classes_root`.
+    """
     if platform.startswith("linux"):
-        return _linux(sysfs)
-    if (platform == "darwin" and _OBS_ON_MACOS.exists()) or (platform == "win32" and _on_windows()):
-        return [VirtualCameraDevice("OBS Virtual Camera", "OBS Virtual Camera")]
+        return _linux(root / _SYSFS)
+    if platform == "darwin" and (root / OBS_ON_MACOS).exists():
+        return [VirtualCameraDevice(OBS_NAME, OBS_NAME)]
+    if platform == "win32":
+        return _windows(registry)
     return []
 
 
-def how_to_create(*, platform: str = sys.platform, root: Path = Path("/")) -> str:
-    """The command, or the steps, that make a virtual camera on this system, in one line."""
-    if not platform.startswith("linux"):
-        return _OBS
-    if (root / "sys/module/v4l2loopback").exists():
-        # loaded, but without a device that can be used
-        return f"sudo modprobe -r v4l2loopback && {MODPROBE}"
-    if any((root / "lib/modules").glob("*/**/v4l2loopback.ko*")):
-        return MODPROBE
-    for _, program, install in _PACKAGES:
-        if (root / program.lstrip("/")).exists():
-            return f"{install} && {MODPROBE}"
-    return f"install v4l2loopback, then: {MODPROBE}"
+def how_to_create() -> str:
+    """The command that makes a virtual camera, or tells what to do for one, on any system."""
+    return "avatar setup-camera"
 
 
 def _linux(sysfs: Path) -> list[VirtualCameraDevice]:
@@ -73,13 +84,8 @@ def _name(entry: Path) -> str:
         return entry.name
 
 
-def _on_windows() -> bool:
-    if sys.platform == "win32":
-        import winreg
-
-        try:
-            with winreg.OpenKey(winreg.HKEY_CLASSES_ROOT, _OBS_ON_WINDOWS):
-                return True
-        except OSError:
-            return False
-    return False
+def _windows(registry: Callable[[str], str | None]) -> list[VirtualCameraDevice]:
+    names = [OBS_NAME] if registry(_OBS_ON_WINDOWS) is not None else []
+    unity = [registry(_UNITY_ON_WINDOWS.format(number)) for number in _UNITY_NUMBERS]
+    names += [name.strip() for name in unity if name]
+    return [VirtualCameraDevice(name, name) for name in names]
