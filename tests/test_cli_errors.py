@@ -229,7 +229,7 @@ def test_doctor_marks_what_is_missing_and_ends_well(
     findings = json.loads(capsys.readouterr().out)
     states = {finding["name"]: finding["state"] for finding in findings}
     assert states["face_landmarker"] == "missing"
-    assert set(states.values()) <= {"ok", "missing", "info"}
+    assert set(states.values()) <= {"ok", "missing", "wrong", "info"}
 
 
 def test_cameras_as_json(capsys: Capture) -> None:

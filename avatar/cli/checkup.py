@@ -32,7 +32,8 @@ class Finding:
 
     topic: str
     name: str
-    state: Literal["ok", "missing", "info"]
+    state: Literal["ok", "missing", "wrong", "info"]
+    """There; not there; there, but in need of mending; worth knowing."""
     text: str
     remedy: str = ""
     """What to do about it, if anything."""
@@ -169,15 +170,19 @@ def _cameras() -> Iterator[Finding]:
 
 def _virtual_cameras() -> Iterator[Finding]:
     try:
-        from avatar.output import how_to_create, virtual_camera_devices
+        from avatar.camera_setup import find_traps, this_system
     except (ImportError, OSError) as error:
         yield Finding("virtual cameras", "virtual camera", "missing", f"could not be looked for: {error}")
         return
-    devices = virtual_camera_devices()
-    for device in devices:
-        yield Finding("virtual cameras", device.device, "ok", device.name)
-    if not devices:
-        yield Finding("virtual cameras", "virtual camera", "missing", "none found", how_to_create())
+    system = this_system()
+    traps = find_traps(system)
+    bad = {trap.name for trap in traps if trap.kind == "wrong"}
+    if not any(trap.kind == "missing" for trap in traps):
+        for camera in system.cameras():
+            if camera.device not in bad:
+                yield Finding("virtual cameras", camera.device, "ok", camera.name)
+    for trap in traps:
+        yield Finding("virtual cameras", trap.name, trap.kind, trap.text, trap.remedy)
 
 
 def _pipewire_camera() -> Iterator[Finding]:

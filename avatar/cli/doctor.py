@@ -27,7 +27,8 @@ def add_parser(commands: Subparsers) -> None:
         run,
         help="find out what is missing on this computer",
         description="Look for everything the program uses: packages, system libraries, model files, cameras, "
-        "virtual cameras, graphics cards. Changes and fetches nothing; says how to get what is missing.",
+        "virtual cameras and what is known to be in their way, graphics cards. Changes and fetches nothing; "
+        "says how to get what is missing.",
         examples=EXAMPLES,
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -46,7 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{topic}:")
         print(_line(finding))
     missing = sum(finding.state == "missing" for finding in findings)
+    wrong = sum(finding.state == "wrong" for finding in findings)
     print(f"\n{missing} of {len(findings)} things are missing." if missing else "\nNothing is missing.")
+    if wrong:
+        print("1 thing is not in order." if wrong == 1 else f"{wrong} things are not in order.")
     return 0
 
 
