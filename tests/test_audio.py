@@ -120,6 +120,13 @@ def test_a_sound_that_is_too_late_is_left_out(monkeypatch: pytest.MonkeyPatch) -
             assert left_out == pytest.approx(60, abs=3)
     # it did not help: less and less often
     assert tried == [3, 9, 21, 45]
+    # now it did: the next time it is tried as soon as at first
+    assert decided(in_step, 30, 20) == pytest.approx(10, abs=2)
+    now[0] = 47 * 1_000_000_000
+    assert in_step.to_leave_out_ms() == 0
+    assert decided(in_step, 30, 90) == 0
+    now[0] = 48 * 1_000_000_000
+    assert in_step.to_leave_out_ms() > 0
     assert decided(in_step, 30, 20) == pytest.approx(10, abs=2)
     now[0] = 500 * 1_000_000_000
     assert in_step.to_leave_out_ms() == 0

@@ -15,6 +15,9 @@ PATIENCE_S = (3.0, 300.0)
 """After so long it is tried again, at first and at most. Where all of it is the microphone's own
 delay, leaving out helps nothing, and each time it is heard."""
 
+HELPED_S = 1.5
+"""It helped when the sound is in time so long after."""
+
 
 class InStep:
     """How long to hold sound back, given how old the picture is and how long the sound is on its way anyway.
@@ -51,10 +54,9 @@ class InStep:
     def to_leave_out_ms(self) -> float:
         """How much sound to leave out now, because it is too late though it is not held back [ms]."""
         since_s = (clock.now_ns() - self._tried_ns) / 1e9
-        if since_s < self._patience_s:
-            return 0.0
-        if self._late_ms <= TOO_LATE_MS:
+        if self._late_ms <= TOO_LATE_MS and since_s > HELPED_S:
             self._patience_s = PATIENCE_S[0]
+        if self._late_ms <= TOO_LATE_MS or since_s < self._patience_s:
             return 0.0
         self._tried_ns = clock.now_ns()
         self._path_ms = Percentiles()  # from now on it is another one
