@@ -32,6 +32,8 @@ class MadeSystem:
     """Command line -> what it prints."""
     failing: dict[str, int] = field(default_factory=dict)
     """Name of a program -> its status."""
+    lacking: set[str] = field(default_factory=set)
+    """Programs that are not there."""
     ran: list[str] = field(default_factory=list)
 
     def system(self) -> System:
@@ -87,6 +89,8 @@ class MadeSystem:
         (folder / "4").symlink_to(device)
 
     def run(self, command: Sequence[str], given: str) -> int:
+        if command[0] in self.lacking:
+            raise FileNotFoundError(2, "No such file or directory", command[0])
         self.ran.append(shlex.join(command))
         program, *rest = [word for word in command if word != "sudo"]
         if program in self.failing:

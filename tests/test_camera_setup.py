@@ -324,6 +324,25 @@ def test_a_step_that_fails_ends_it(on: pytest.MonkeyPatch, debian: MadeSystem, c
     assert len(debian.ran) == 1
 
 
+def test_without_sudo_root_is_asked_for(on: pytest.MonkeyPatch, debian: MadeSystem, capsys: Capture) -> None:
+    debian.lacking.add("sudo")
+    assert call(on, debian, "--yes") == 1
+    told = capsys.readouterr().err
+    assert "error: there is no sudo here: run 'avatar setup-camera' without --yes" in told
+    assert "in a terminal of root" in told
+    debian.is_root = True
+    assert call(on, debian, "--yes") == 0
+
+
+def test_a_program_that_is_not_there_is_named(
+    on: pytest.MonkeyPatch, debian: MadeSystem, capsys: Capture
+) -> None:
+    debian.is_root = True
+    debian.lacking.add("dkms")
+    assert call(on, debian, "--yes") == 1
+    assert capsys.readouterr().err == "avatar: error: dkms: No such file or directory\n"
+
+
 def test_steps_that_help_nothing_are_not_taken_for_success(
     on: pytest.MonkeyPatch, debian: MadeSystem, capsys: Capture
 ) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from avatar.camera_setup import linux, obs
-from avatar.camera_setup.plan import Plan, Step
+from avatar.camera_setup.plan import SUDO, Plan, Step
 from avatar.camera_setup.system import System
 from avatar.errors import VirtualCameraError
 
 _ROUNDS = 2
 """Only once the module is loaded can be seen who may use its device."""
+
+_WITHOUT_SUDO = (
+    "there is no sudo here: run 'avatar setup-camera' without --yes, and type its steps, without sudo, in a "
+    "terminal of root"
+)
 
 
 def plan(system: System) -> Plan:
@@ -44,7 +49,12 @@ def carry_out(system: System, tell: Callable[[str], None]) -> Plan:
             if not step.command:
                 raise VirtualCameraError(f"the next step is yours: {step.what}")
             tell(f"{step.what}: {step.line(system)}")
-            status = system.run(step.argv(system), step.given)
+            try:
+                status = system.run(step.argv(system), step.given)
+            except FileNotFoundError as error:
+                if step.argv(system)[0] != SUDO:
+                    raise
+                raise VirtualCameraError(_WITHOUT_SUDO) from error
             if status != 0:
                 hints = "".join(f". {hint}" for hint in left.hints)
                 raise VirtualCameraError(f"'{step.line(system)}' failed with status {status}{hints}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from avatar.camera_setup.system import System
 
+SUDO = "sudo"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -28,7 +30,7 @@ class Step:
 
     def argv(self, system: System) -> list[str]:
         """The command as it is run, through sudo where that is needed."""
-        return [*(["sudo"] if self.as_root and not system.is_root else []), *self.command]
+        return [*([SUDO] if self.as_root and not system.is_root else []), *self.command]
 
 
 @dataclass(frozen=True, slots=True)
