@@ -1,7 +1,8 @@
 """Moves the person's own pixels into the wanted pose."""
 
 from avatar.tools.looks import looks
-from avatar.warp.view_warper import ViewWarper
+from avatar.warp.choice import Choice
+from avatar.warp.view_warper import ViewPlan, ViewWarper
 from avatar.warp.warp import Warper
 
-__all__ = ["ViewWarper", "Warper", "looks"]
+__all__ = ["Choice", "ViewPlan", "ViewWarper", "Warper", "looks"]

@@ -12,6 +12,8 @@ from avatar.tools.outlines import Box
 
 TORN = 6.0
 """Neighbouring cells that come from this many cells apart in the portrait lie on two sides of a tear."""
+SOFT = 1.3
+"""Blur (sigma) of a tear [px]."""
 
 
 def pixels_a_cell(size: int, cells: int) -> int:
@@ -87,7 +89,7 @@ class CellFlow:
 
 def soften(part: U8, where: F32) -> None:
     """Blur `part` (H, W) or (H, W, 3) in place by `where`: a tear follows cells, not pixels."""
-    blurred = cv2.GaussianBlur(part, (0, 0), 1.3)
+    blurred = cv2.GaussianBlur(part, (0, 0), SOFT)
     part[:] = cv2.blendLinear(blurred, np.ascontiguousarray(part), where, 1 - where)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,6 +36,21 @@ _LOW, _SPAN = 0.5, 2.0
 """Crop units -0.5..1.5 are carried through the rasteriser as 0..1."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewPlan:
+    """What is to be done to the pixels of a view: all that needs none of them."""
+
+    motion: Motion
+    """As it was wanted, with the way of this view's head."""
+    whole: CellFlow
+    face: CellFlow | None
+    """Finer, laid over `whole`; None: the face lies outside."""
+    painted: list[tuple[OpeningLayer, Box, float]]
+    """The openings that have to be painted, where, and how much."""
+    confidence: F32
+    """As of `Warped`."""
+
+
 class ViewWarper:
     """One view of a person and a motion to the person's pixels in the wanted pose.
 
@@ -54,8 +69,10 @@ class ViewWarper:
         self._raster = MeshRaster(self._mesh.triangles)
         texture = sharpened(resized(view.texture, side), crispness)
         self._layers: list[OpeningLayer] = [*eye_layers(view, texture), InnerMouth(view, side)]
-        self._skin = without_openings(texture, view.landmarks)
-        self._texture = np.dstack([texture, resized(view.alpha, side)])
+        self.skin = without_openings(texture, view.landmarks)
+        """(S, S, 4), as of `without_openings`."""
+        self.texture = np.dstack([texture, resized(view.alpha, side)])
+        """(S, S, 4), what is moved: colours and alpha."""
         rest = self._mesh.rest
         self._carried = np.ones_like(rest)
         self._carried[:, :2] = (rest[:, :2] + _LOW) / _SPAN
@@ -67,26 +84,30 @@ class ViewWarper:
 
     def __call__(self, motion: Motion) -> Warped:
         """Move the person."""
+        plan = self.plan(motion)
+        person, alpha, skins = self._move(plan.whole, plan.face, [box for _, box, _ in plan.painted])
+        torn = None if plan.face is None else plan.face.tears()
+        if torn is not None:
+            for layer in (person, alpha):
+                soften(torn[0].of(layer), torn[1])
+        for (opening, box, share), skin in zip(plan.painted, skins, strict=True):
+            _paint(person, plan.motion, opening, box, share, skin)
+        return Warped(person, alpha, plan.confidence)
+
+    def plan(self, motion: Motion) -> ViewPlan:
+        """What is to be done to the pixels."""
         motion = self._of_view(motion)
         points = self._mesh(motion)
         self._carried[:, 2] = self._confidence(points)
         whole, drawn = self._draw(points, Box(0, 0, self.side, self.side), COARSE)
         near = self._face_box(points)
         face, detail = (None, None) if near is None else self._draw(points, near, FINE)
-        painted = self._to_paint(motion)
-        person, alpha, skins = self._move(whole, face, [box for _, box, _ in painted])
-        torn = None if face is None else face.tears()
-        if torn is not None:
-            for layer in (person, alpha):
-                soften(torn[0].of(layer), torn[1])
-        for (opening, box, share), skin in zip(painted, skins, strict=True):
-            _paint(person, motion, opening, box, share, skin)
         confidence = _shrunk(drawn, CONFIDENCE, CONFIDENCE)
         if near is not None and detail is not None:
             scale = CONFIDENCE / self.side
             part = Box(*(round(edge * scale) for edge in (near.left, near.top, near.right, near.bottom)))
             part.of(confidence)[:] = _shrunk(detail, *part.size)
-        return Warped(person, alpha, confidence)
+        return ViewPlan(motion, whole, face, self._to_paint(motion), confidence)
 
     def _of_view(self, motion: Motion) -> Motion:
         """The motion with the way of this view's head instead of the front's."""
@@ -122,14 +143,14 @@ class ViewWarper:
             columns, rows = whole.grown(top, bottom)
             if face is not None:
                 face.lay_over(columns, rows, top)
-            moved = _remapped(self._texture, columns, rows)
+            moved = _remapped(self.texture, columns, rows)
             cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR, dst=person[top:bottom])
             cv2.extractChannel(moved, 3, dst=alpha[top:bottom])
             for box, skin in zip(boxes, skins, strict=True):
                 first, last = max(box.top, top), min(box.bottom, bottom)
                 if first < last:
                     part = slice(first - top, last - top), slice(box.left, box.right)
-                    skin[first - box.top : last - box.top] = _remapped(self._skin, columns[part], rows[part])
+                    skin[first - box.top : last - box.top] = _remapped(self.skin, columns[part], rows[part])
         return person, alpha, skins
 
     def _draw(self, points: F32, box: Box, cells: int) -> tuple[CellFlow, F32]:

@@ -34,18 +34,24 @@ class Warper:
     ) -> None:
         self.side = side
         front, several = identity.front, len(identity.views) > 1
-        self._views = [ViewWarper(view, side, front, crispness) for view in identity.views]
+        self.views = [ViewWarper(view, side, front, crispness) for view in identity.views]
         small = identity.views if several and with_other else ()
-        self._small = [ViewWarper(view, OTHER_SIDE, front) for view in small]
+        self.small = [ViewWarper(view, OTHER_SIDE, front) for view in small]
+        """For the second nearest view; empty if none is wanted."""
         self._choose = ViewChooser(identity.views) if several else None
 
     def __call__(self, motion: Motion, captured_ns: int) -> Warped:
         """Move the person; `captured_ns` is when the driver moved so."""
+        best, second = self.choose(motion, captured_ns)
+        warped = _moved(self.views, best, motion)
+        return warped if second is None else replace(warped, other=_moved(self.small, second, motion))
+
+    def choose(self, motion: Motion, captured_ns: int) -> tuple[Choice, Choice | None]:
+        """Which of `views` is to be moved, and which of `small`; keeps state from frame to frame."""
         if self._choose is None:
-            return self._views[0](motion)
+            return Choice(0), None
         best, second = self._choose(motion.landmarks, captured_ns)
-        warped = _moved(self._views, best, motion)
-        return replace(warped, other=_moved(self._small, second, motion)) if self._small else warped
+        return best, second if self.small else None
 
 
 def _moved(warpers: Sequence[ViewWarper], choice: Choice, motion: Motion) -> Warped:
