@@ -106,21 +106,50 @@ class Compositor:
         return Frame(rgb=frame, index=index, captured_ns=captured_ns)
 
     def _resized(self, rgb: U8) -> U8:
-        side = self.placement.head.width
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[0] != rgb.shape[1] or rgb.shape[2] != 3:
             raise ValueError(f"portrait must be (S, S, 3) uint8, got {rgb.shape} {rgb.dtype}")
-        while rgb.shape[0] % 2 == 0 and rgb.shape[0] >= _HALVE * side:
-            # Halving is cheap; an area filter of any other ratio costs ten times as much.
-            half = rgb.shape[0] // 2
-            rgb = np.asarray(cv2.resize(rgb, (half, half), interpolation=cv2.INTER_AREA), np.uint8)
-        if rgb.shape[0] == side:
-            return rgb
-        how = cv2.INTER_AREA if rgb.shape[0] >= _HALVE * side else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(rgb, (side, side), interpolation=how), np.uint8)
+        for side, how in _steps(rgb.shape[0], self.placement.head.width):
+            rgb = np.asarray(cv2.resize(rgb, (side, side), interpolation=how), np.uint8)
+        return rgb
+
+    def resizing(self, side: int) -> F32:
+        """(head, side): what brings the columns of a portrait, and its rows, to the size of the head here."""
+        matrix = np.eye(side, dtype=np.float32)
+        for rows, how in _steps(side, self.placement.head.width):
+            matrix = np.asarray(cv2.resize(matrix, (side, rows), interpolation=how), np.float32)
+        return matrix
+
+    def mixing(self) -> tuple[Rect, F32, F32]:
+        """How the head is mixed in, in one piece: frame = rest + weight * head, cut to uint8.
+
+        Returns:
+            The part (H, W) of the canvas, rest (H, W, 3) and weight (H, W, 3).
+        """
+        part = self._visible
+        rest = np.full((part.height, part.width, 3), 0.5, np.float32)
+        weight = np.ones_like(rest)
+        for strip in self._strips:
+            of = strip.canvas
+            rows = slice(of.top - part.top, of.bottom - part.top)
+            columns = slice(of.left - part.left, of.right - part.left)
+            rest[rows, columns], weight[rows, columns] = strip.rest, strip.weight
+        return part, rest, weight
 
     def _of_head(self, head: U8, part: Rect) -> U8:
         left, top = self.placement.head.left, self.placement.head.top
         return head[part.top - top : part.bottom - top, part.left - left : part.right - left]
+
+
+def _steps(side: int, wanted: int) -> list[tuple[int, int]]:
+    """The sizes that a square of `side` pixels is resampled to until it has `wanted`, and how."""
+    steps = []
+    while side % 2 == 0 and side >= _HALVE * wanted:
+        # Halving is cheap; an area filter of any other ratio costs ten times as much.
+        side //= 2
+        steps.append((side, cv2.INTER_AREA))
+    if side != wanted:
+        steps.append((wanted, cv2.INTER_AREA if side >= _HALVE * wanted else cv2.INTER_LINEAR))
+    return steps
 
 
 def _view(canvas: U8, part: Rect) -> U8:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
 from avatar.generate.conditioning import networks_of, psi_of
 from avatar.generate.network_file import Trained
 from avatar.records import F32, U8, Identity, Motion, Portrait, Warped
-from avatar.runtime import PLAIN, FrameInputs, FrameMaps, Wanted, open_runtime
+from avatar.runtime import PLAIN, FrameInputs, FrameMaps, Runtime, Wanted, open_runtime
 from avatar.tools.close_ups import CLOSE_UP, boxes_of
 from avatar.tools.drawing import draw_landmarks
 from avatar.tools.geometry import smoothstep
@@ -35,6 +37,15 @@ STRIP = 128
 """Rows of the portrait that are mended at a time: so much stays in the processor's cache on its way."""
 
 
+class Facts(NamedTuple):
+    """What the network is told of a motion, as of `FrameInputs`."""
+
+    drawing: U8
+    close_ups: U8
+    boxes: F32
+    trust: F32
+
+
 class NetworkGenerator:
     """Warped pixels to a finished portrait, mended by a network.
 
@@ -51,43 +62,48 @@ class NetworkGenerator:
     def __init__(self, identity: Identity, side: int, trained: Trained, wanted: Wanted = PLAIN) -> None:
         self.looks_at_other = trained.preset.sees_warps
         self.crispness = CRISP if trained.preset.sees_warps else 0.0
-        self._side = side
-        self._plate = resized(identity.plate, side)
+        self.side = side
+        self.plate = resized(identity.plate, side)
+        """(S, S, 3)."""
+        self.size = trained.preset.size
+        """Side R of the network's window in pixels."""
+        self.psi = psi_of(identity, trained)[0].numpy()
+        """(P,), the identity's parameters."""
+        self.network: Runtime = open_runtime(wanted, trained.preset, networks_of(identity, trained))
+        self.runtime: str | None = self.network.told
+        self.faded = _faded(self.size)
+        """(R, R), 0..1: how much the network's answer counts."""
         self._style = trained.preset.style
-        self._size = trained.preset.size
-        self._psi = psi_of(identity, trained)[0].numpy()
-        self._run = open_runtime(wanted, trained.preset, networks_of(identity, trained))
-        self.runtime: str | None = self._run.told
-        self._faded = _faded(self._size)
-        self._faded_bytes = 255 * self._faded
-        self._faded_small = cv2.resize(self._faded, (self._size // 2,) * 2, interpolation=cv2.INTER_AREA)
-        self._near = np.ones((2 * round(NEAR * self._size) + 1,) * 2, np.uint8)
+        self._faded_bytes = 255 * self.faded
+        self.faded_small = cv2.resize(self.faded, (self.size // 2,) * 2, interpolation=cv2.INTER_AREA)
+        """(R/2, R/2), the same."""
+        self._near = np.ones((near_pixels(self.size),) * 2, np.uint8)
 
     def __call__(self, warped: Warped, motion: Motion) -> Portrait:
         """Finish one portrait."""
         window = head_window(motion.landmarks)
         person, alpha = warped.person, warped.alpha
-        box = _box_of(window, self._side)
+        box = box_of(window, self.side)
         if box is not None:
-            best = warp_slot(warped, window, self._size)
+            best = warp_slot(warped, window, self.size)
             drawn = self._draw(best, warped.other, motion, window)
             shown = best[..., 3] * np.float32(1 / 255)
             person, alpha = self._mend(warped, drawn, shown, window, box)
-        return Portrait(over(person, alpha, self._plate))
+        return Portrait(over(person, alpha, self.plate))
 
     def _draw(self, best: U8, other: Warped | None, motion: Motion, window: F32) -> FrameMaps:
-        size = self._size
+        second = np.zeros_like(best) if other is None else warp_slot(other, window, self.size)
+        drawing, close_ups, boxes, trust = self.facts(motion, window)
+        return self.network(FrameInputs(best, second, drawing, self.psi, close_ups, boxes, trust))
+
+    def facts(self, motion: Motion, window: F32) -> Facts:
+        """What the network is told of a motion besides the moved pixels."""
         look = motion.close_ups
-        return self._run(
-            FrameInputs(
-                best=best,
-                second=np.zeros_like(best) if other is None else warp_slot(other, window, size),
-                drawing=draw_landmarks(motion.landmarks, window, size, self._style),
-                psi=self._psi,
-                close_ups=np.zeros((3, CLOSE_UP, CLOSE_UP), np.uint8) if look is None else look,
-                boxes=boxes_of(to_window(motion.landmarks[:, :2], window)),
-                trust=np.array([0 if look is None else motion.trust], np.float32),
-            )
+        return Facts(
+            drawing=draw_landmarks(motion.landmarks, window, self.size, self._style),
+            close_ups=np.zeros((3, CLOSE_UP, CLOSE_UP), np.uint8) if look is None else look,
+            boxes=boxes_of(to_window(motion.landmarks[:, :2], window)),
+            trust=np.array([0 if look is None else motion.trust], np.float32),
         )
 
     def _mend(self, warped: Warped, drawn: FrameMaps, shown: F32, window: F32, box: Box) -> tuple[U8, U8]:
@@ -95,18 +111,18 @@ class NetworkGenerator:
 
         `shown` (R, R), 0..1, is the matte that the network was shown.
         """
-        faded, small = self._faded, drawn.flow.shape[1]
+        faded, small = self.faded, drawn.flow.shape[1]
         # Faded out, the answer is: keep everything, move nothing, add nothing.
         keep = drawn.keep * faded + (1 - faded)
         base = cv2.merge([*(drawn.base * self._faded_bytes)])
         added = self._added(drawn.alpha, shown)
         # Sides of the window to pixels of the crop, in the crop's own directions.
-        steps = np.tensordot(window[:, :2] * np.float32(self._side), drawn.flow * self._faded_small, axes=1)
+        steps = np.tensordot(window[:, :2] * np.float32(self.side), drawn.flow * self.faded_small, axes=1)
         person, alpha = warped.person.copy(), warped.alpha.copy()
         # A fourth channel of nothing: three take OpenCV's remap three times as long.
         four = np.asarray(cv2.cvtColor(warped.person, cv2.COLOR_BGR2BGRA), np.uint8)
-        fine, coarse = (_to_window(window, size, self._side) for size in (self._size, small))
-        near = round((NEAR + 1 / self._size) * self._side * float(np.hypot(*window[:, 0])))
+        fine, coarse = (to_window_pixels(window, size, self.side) for size in (self.size, small))
+        near = round((NEAR + 1 / self.size) * self.side * float(np.hypot(*window[:, 0])))
         for part in strips(warped.alpha, box, STRIP, near):
             moved = _shifted(four, steps, coarse, part)
             kept = cv2.merge([_in_crop(keep, fine, part, outside=1)] * 3)
@@ -155,12 +171,17 @@ def _faded(size: int) -> F32:
     return np.minimum(inside[:, None], inside[None])
 
 
-def _box_of(window: F32, side: int) -> Box | None:
+def near_pixels(size: int) -> int:
+    """Side of the square around a pixel of the window, `size` pixels a side, that is `NEAR`."""
+    return 2 * round(NEAR * size) + 1
+
+
+def box_of(window: F32, side: int) -> Box | None:
     """The part of the crop that the window covers."""
     corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
     return box_around(corners @ window[:, :2].T * side + window[:, 2] * side, side)
 
 
-def _to_window(window: F32, size: int, side: int) -> F32:
+def to_window_pixels(window: F32, size: int, side: int) -> F32:
     """(2, 3): pixels of the crop to pixels of the window."""
     return np.asarray(cv2.invertAffineTransform(in_pixels(window, size, side)), np.float32)

@@ -73,13 +73,20 @@ def cut_window(picture: U8, window: F32, size: int) -> U8:
 
     Past the crop's border its edge goes on.
     """
-    side = picture.shape[0]
+    for side in halvings(window, picture.shape[0], size):
+        picture = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    return warp_affine(picture, in_pixels(window, size, picture.shape[0]), size)
+
+
+def halvings(window: F32, side: int, size: int) -> list[int]:
+    """The sides to which a crop of `side` pixels is averaged, before `size` pixels of its window are cut."""
+    sides = []
     across = float(np.hypot(*window[:, 0])) * side / size
     while across >= _MINIFIED:
         side = (side + 1) // 2
-        picture = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+        sides.append(side)
         across /= 2
-    return warp_affine(picture, in_pixels(window, size, side), size)
+    return sides
 
 
 def warp_affine(picture: U8, matrix: F32, size: int) -> U8:
