@@ -20,14 +20,23 @@ from avatar.errors import ModelError
 from avatar.model.networks import Networks
 from avatar.model.presets import Preset
 from avatar.runtime import openvino_runtime, parity, store, tensorrt_runtime
-from avatar.runtime.frame import FrameInputs, FrameMaps, FrameNetwork, still_inputs
+from avatar.runtime.frame import FrameInputs, FrameMaps, FrameNetwork, TensorNetwork, still_inputs
 from avatar.runtime.onnx_file import write_onnx
 from avatar.runtime.openvino_runtime import OpenVinoRuntime
 from avatar.runtime.probe import load_probe
 from avatar.runtime.tensorrt_runtime import TensorRtRuntime
 from avatar.runtime.torch_runtime import TorchRuntime
 
-__all__ = ["PLAIN", "FrameInputs", "FrameMaps", "Runtime", "Wanted", "open_runtime"]
+__all__ = [
+    "PLAIN",
+    "FrameInputs",
+    "FrameMaps",
+    "Runtime",
+    "TensorNetwork",
+    "Wanted",
+    "on_card",
+    "open_runtime",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +116,11 @@ def open_runtime(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
         _log.info("runtime: %s%s", chosen.told, because)
         return chosen
     raise ModelError("; ".join(reasons))
+
+
+def on_card(runtime: Runtime) -> TensorNetwork | None:
+    """A runtime that works on a graphics card; None: it works on the processor."""
+    return runtime if isinstance(runtime, TensorRtRuntime) else None
 
 
 def _thought_of(runtime: str) -> bool:

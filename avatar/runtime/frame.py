@@ -5,10 +5,12 @@ Every runtime runs this one module, so that what differs between them is arithme
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from avatar.model.expression import DriverLook
@@ -69,6 +71,20 @@ class FrameMaps:
 
 
 OUTPUTS = tuple(field.name for field in fields(FrameMaps))
+
+
+class TensorNetwork(Protocol):
+    """A runtime that also draws windows from and to tensors of its device, so that none has to leave it."""
+
+    device: torch.device
+    stream: Any
+    """The `torch.cuda.Stream` that it works on, and all has to that it is given; None on a processor."""
+
+    def draw(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """What is named and shaped as `FrameInputs.arrays`, in that order, to the fields of `FrameMaps`.
+
+        The answer, (1, ...) each, holds until the next call.
+        """
 
 
 class FrameNetwork(nn.Module):

@@ -3,7 +3,8 @@
 One way for two libraries with the same interface: TensorRT (`livehead[tensorrt]`) and TensorRT for RTX
 (`livehead[rtx]`). Both read the ONNX file that OpenVINO reads, so that all engines are of one graph.
 
-A frame is one upload, one run and one download, recorded once as a CUDA graph and played again.
+A frame is one upload, one run and one download, recorded once as a CUDA graph and played again. Where all of
+a frame is drawn on the card (`avatar.card`) the engine takes tensors that are there, and gives such.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,7 +97,8 @@ class TensorRtRuntime:
         if self._engine is None:
             raise ModelError(f"{engine}: {LIBRARIES[runtime]} does not take this engine")
         self._context = self._engine.create_execution_context()
-        self._stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self.device = torch.device("cuda", torch.cuda.current_device())
+        self.stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._host: dict[str, torch.Tensor] = {}
         self._card: dict[str, torch.Tensor] = {}
         for number in range(self._engine.num_io_tensors):
@@ -107,32 +110,46 @@ class TensorRtRuntime:
             self._card[name] = self._host[name].cuda()
             self._context.set_tensor_address(name, self._card[name].data_ptr())
         self._inputs = [name for name in self._host if name not in OUTPUTS]
-        self._graph = self._recorded()
+        self._graph = self._recorded(self._once)
+        self._engine_alone: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, inputs: FrameInputs) -> FrameMaps:
         """Draw one window."""
         arrays: dict[str, NDArray[Any]] = dict(inputs.arrays())
         for name in self._inputs:
             self._host[name].numpy()[:] = arrays[name]
-        self._graph.replay()
-        self._stream.synchronize()
+        with torch.cuda.stream(self.stream):
+            self._graph.replay()
+        self.stream.synchronize()
         return FrameMaps(*(self._host[name].numpy()[0].copy() for name in OUTPUTS))
+
+    def draw(self, inputs: Mapping[str, torch.Tensor]) -> Sequence[torch.Tensor]:
+        """The same of tensors on the card, as `TensorNetwork`; called on `stream`."""
+        if self._engine_alone is None:
+            self._engine_alone = self._recorded(self._run)
+        for name in self._inputs:
+            self._card[name].copy_(inputs[name], non_blocking=True)
+        self._engine_alone.replay()
+        return [self._card[name] for name in OUTPUTS]
 
     def _once(self) -> None:
         """Up, run, down, on the stream."""
         for name in self._inputs:
             self._card[name].copy_(self._host[name], non_blocking=True)
-        self._context.execute_async_v3(self._stream.cuda_stream)
+        self._run()
         for name in OUTPUTS:
             self._host[name].copy_(self._card[name], non_blocking=True)
 
-    def _recorded(self) -> torch.cuda.CUDAGraph:
-        """One frame as a graph; the library gets ready in the frames before it is recorded."""
-        with torch.cuda.stream(self._stream):
+    def _run(self) -> None:
+        self._context.execute_async_v3(self.stream.cuda_stream)
+
+    def _recorded(self, work: Callable[[], None]) -> torch.cuda.CUDAGraph:
+        """`work` as a graph; the library gets ready in the frames before it is recorded."""
+        with torch.cuda.stream(self.stream):
             for _ in range(WARM_UP):
-                self._once()
-        self._stream.synchronize()
+                work()
+        self.stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
-            self._once()
+        with torch.cuda.graph(graph, stream=self.stream):
+            work()
         return graph

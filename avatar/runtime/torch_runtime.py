@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avatar.errors import ModelError
 from avatar.model.precision import bf16_is_fast
@@ -28,12 +30,18 @@ class TorchRuntime:
         if self.precision not in ("fp32", "bf16"):
             raise ModelError(f"the runtime torch has no {self.precision}; choose fp32 or bf16")
         self.told = f"plain PyTorch, {self.precision}"
+        self.device = torch.device("cpu")
+        self.stream = None
         self._network = FrameNetwork(generator)
 
     def __call__(self, inputs: FrameInputs) -> FrameMaps:
         """Draw one window."""
-        tensors = [torch.from_numpy(array) for array in inputs.arrays().values()]
+        tensors = {name: torch.from_numpy(array) for name, array in inputs.arrays().items()}
+        return FrameMaps(*(each[0].contiguous().numpy() for each in self.draw(tensors)))
+
+    def draw(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        """The same of tensors, as `TensorNetwork`."""
         bf16 = self.precision == "bf16"
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            maps = self._network(*tensors)
-        return FrameMaps(*(each[0].contiguous().numpy() for each in maps))
+            maps: Sequence[Tensor] = self._network(*inputs.values())
+        return maps
