@@ -7,14 +7,15 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from avatar.card import CardRenderer
 from avatar.composite import Compositor
 from avatar.errors import PictureError, SeveralFacesError
-from avatar.generate import Generator, condition, open_generator, open_networks
+from avatar.generate import Generator, NetworkGenerator, condition, open_generator, open_networks
 from avatar.identity.clip import choose_shots, enroll_shots, look_through
 from avatar.identity.enroll import enroll, take_single
 from avatar.identity.views import with_view
 from avatar.records import U8, Frame, Identity, Motion
-from avatar.runtime import PLAIN, Wanted
+from avatar.runtime import PLAIN, Wanted, on_card
 from avatar.tools.facemesh import HEAD_FACES, face_height
 from avatar.tools.placement import Mode
 from avatar.tools.stats import StageTimes
@@ -166,6 +167,7 @@ class Renderer:
         side = min(side, CROP_MAX)
         self._generate = open_generator(generator, identity, side, weights=weights, wanted=wanted)
         self._warp = warper_for(self._generate, identity, side)
+        self._card = _card_of(self._warp, self._generate, self._composite)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -182,7 +184,12 @@ class Renderer:
         return self.begin(motion, index, captured_ns)()
 
     def begin(self, motion: Motion, index: int, captured_ns: int) -> Callable[[], Frame]:
-        """Warp now; what comes back generates and composites, in any thread, one frame after the other."""
+        """Warp now; what comes back generates and composites, in any thread, one frame after the other.
+
+        On a graphics card all pixels are handled in the second step, and its time is that of `generate`.
+        """
+        if self._card is not None:
+            return self._begin_on(self._card, motion, index, captured_ns)
         with self._measure("warp"):
             warped = self._warp(motion, captured_ns)
 
@@ -194,8 +201,27 @@ class Renderer:
 
         return finish
 
+    def _begin_on(
+        self, card: CardRenderer, motion: Motion, index: int, captured_ns: int
+    ) -> Callable[[], Frame]:
+        with self._measure("warp"):
+            draw = card.begin(motion, captured_ns)
+
+        def finish() -> Frame:
+            with self._measure("generate"):
+                return Frame(rgb=draw(), index=index, captured_ns=captured_ns)
+
+        return finish
+
     def _measure(self, stage: str) -> AbstractContextManager[None]:
         return nullcontext() if self.times is None else self.times.measure(stage)
+
+
+def _card_of(warp: Warper, generate: Generator, composite: Compositor) -> CardRenderer | None:
+    """The stages on a graphics card, if the generator's network runs on one."""
+    if not isinstance(generate, NetworkGenerator) or (network := on_card(generate.network)) is None:
+        return None
+    return CardRenderer(warp, generate, composite, network)
 
 
 def warper_for(generate: Generator, identity: Identity, side: int) -> Warper:
