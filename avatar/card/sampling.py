@@ -47,14 +47,23 @@ def halved(picture: Tensor) -> Tensor:
 
 
 def blurred(picture: Tensor, sigma: float) -> Tensor:
-    """A Gaussian blur, as wide as OpenCV's of bytes; past the border the edge goes on."""
+    """A Gaussian blur, as wide as OpenCV's of bytes; past the border the picture is mirrored."""
     reach = round(sigma * 6 + 1) // 2
     at = torch.arange(-reach, reach + 1, dtype=torch.float32, device=picture.device)
     kernel = torch.exp(-(at**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()
-    planes = F.pad(picture.transpose(0, 1), (reach,) * 4, mode="replicate")
+    height, width = picture.shape[-2:]
+    rows, columns = (_mirrored(length, reach, picture.device) for length in (height, width))
+    planes = picture.index_select(2, rows).index_select(3, columns).transpose(0, 1)
     planes = F.conv2d(planes, kernel[None, None, :, None])
     return F.conv2d(planes, kernel[None, None, None, :]).transpose(0, 1)
+
+
+def _mirrored(length: int, reach: int, device: torch.device) -> Tensor:
+    """(length + 2 * reach,): where those values lie that a line of `length` has, mirrored at its ends."""
+    period = max(2 * (length - 1), 1)
+    at = torch.arange(-reach, length + reach, device=device).abs() % period
+    return torch.minimum(at, period - at)
 
 
 def part_of(picture: Tensor, box: Box) -> Tensor:
