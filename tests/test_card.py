@@ -28,6 +28,7 @@ from avatar.runtime.torch_runtime import TorchRuntime
 from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.stats import StageTimes, percentile
 from avatar.warp import ViewWarper
+from bench import latency
 
 FRAME_NS = 33_333_333
 SIZE = (640, 360)
@@ -294,6 +295,17 @@ def test_a_parcel_arrives_as_it_was_sent() -> None:
             np.testing.assert_array_equal(landed[ticket].numpy(), array)
     frame = torch.arange(24, dtype=torch.uint8).view(2, 4, 3)
     np.testing.assert_array_equal(ferry.down(frame), frame.numpy())
+
+
+@pytest.mark.usefixtures("face_landmarker_path", "selfie_segmenter_path", "carphone_path")
+def test_the_latency_bench_works_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avatar.pipeline.on_card", lambda network: network)
+    options = ["--seconds", "2", "--size", "320x180", "--head", "128", "--runtime", "torch"]
+    document = latency.measure(latency.build_parser().parse_args(options), warm_up_s=0.5)
+    assert document["frames"] > 5
+    stages = document["stages_ms"]
+    assert {"warp", "generate"} <= set(stages) and "composite" not in stages
+    assert "generate" in latency.table(document)
 
 
 # With a card
