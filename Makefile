@@ -6,6 +6,7 @@
 # make test-page            try the control page in Chromium, which has to be there
 # make test-calls           calls with a real browser and real servers, in networks of their own; as root
 # make test-pipewire        the voice in step and the PipeWire camera, with servers of their own
+# make test-virtualcam      the virtual camera on a real device, in an emulated Linux; x86-64, Debian
 # make test-tensorrt        build engines for NVIDIA cards, which needs none, in an environment of its own
 #
 # Needs Python 3.11, 3.12 or 3.13. On Linux the public package index carries PyTorch built for NVIDIA cards,
@@ -22,7 +23,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 bin := $(VENV)/bin
 PIP_FAILED = { echo "make: pip could not install the packages; the reason stands above." >&2; exit 1; }
 
-.PHONY: help demo test test-page test-calls test-pipewire test-tensorrt setup dev clean
+.PHONY: help demo test test-page test-calls test-pipewire test-virtualcam test-tensorrt setup dev clean
 .DELETE_ON_ERROR:
 
 help:
@@ -58,6 +59,15 @@ test-pipewire: dev $(VENV)/.installed-page
 	    { apt-get update && apt-get install -y --no-install-recommends $(PIPEWIRE_NEEDS); } || \
 	    echo "make: not all of $(PIPEWIRE_NEEDS) can be installed here" >&2; fi
 	@$(bin)/python -m pytest tests/pipewire
+
+# Debian's kernel and module come as packages that are only unpacked, into .virtualcam, and never installed.
+VIRTUALCAM_NEEDS = qemu-system-x86 busybox-static cpio kmod make gcc ffmpeg
+test-virtualcam: dev
+	@$(bin)/avatar fetch-models
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(VIRTUALCAM_NEEDS) >/dev/null 2>&1; then \
+	    { apt-get update && apt-get install -y --no-install-recommends $(VIRTUALCAM_NEEDS); } || \
+	    echo "make: not all of $(VIRTUALCAM_NEEDS) can be installed here" >&2; fi
+	@$(bin)/python -m pytest tests/virtualcam
 
 test-tensorrt: $(TENSORRT)/.installed-rtx
 	@$(TENSORRT)/bin/python -m pytest tests/tensorrt
@@ -96,4 +106,4 @@ $(TENSORRT)/.installed-rtx: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(TENSORRT) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(TENSORRT) .virtualcam build dist .mypy_cache .ruff_cache .pytest_cache
