@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     **{stage: SHARED for stage in STAGES},
     "runtime": {*SHARED, "model"},
     "generate": {*SHARED, "model", "runtime"},
+    "card": {*SHARED, "warp", "generate", "composite", "runtime"},
     "train": {*SHARED, *STAGES, "model"},
     "web": SHARED,
     "audio": SHARED,
