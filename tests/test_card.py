@@ -325,7 +325,7 @@ class _PlainOnCard:
         self._network = FrameNetwork(generator).to(self.device)
 
     def draw(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
-        maps: Sequence[Tensor] = self._network(*inputs.values())
+        maps: Sequence[Tensor] = self._network(**inputs)
         return maps
 
 

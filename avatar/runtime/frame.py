@@ -81,7 +81,7 @@ class TensorNetwork(Protocol):
     """The `torch.cuda.Stream` that it works on, and all has to that it is given; None on a processor."""
 
     def draw(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
-        """What is named and shaped as `FrameInputs.arrays`, in that order, to the fields of `FrameMaps`.
+        """What is named and shaped as `FrameInputs.arrays` to the fields of `FrameMaps`.
 
         The answer, (1, ...) each, holds until the next call.
         """

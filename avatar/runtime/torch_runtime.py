@@ -43,5 +43,5 @@ class TorchRuntime:
         """The same of tensors, as `TensorNetwork`."""
         bf16 = self.precision == "bf16"
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            maps: Sequence[Tensor] = self._network(*inputs.values())
+            maps: Sequence[Tensor] = self._network(**inputs)
         return maps
