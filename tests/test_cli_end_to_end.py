@@ -153,7 +153,14 @@ def test_ctrl_c_a_kill_and_a_closed_terminal_end_a_run_in_order(
     output = tmp_path / "out.mp4"
     options = ["--camera", folder / "astronaut.png", "--output", output, "--size", "320x180", "--json"]
     command = [sys.executable, "-m", "avatar", "run", str(folder / "astronaut.avatar"), *map(str, options)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests under nohup would have it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     # The beginning of the file is written as soon as the run has begun.
     while not (output.exists() and output.stat().st_size) and time.monotonic() < deadline:

@@ -135,8 +135,10 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
         yield
         return
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
-    # One that is ignored stays so: nohup wants that.
-    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    # A closed terminal that is ignored stays so: nohup wants that. Shells ignore Ctrl-C for what they put
+    # into the background, but whoever sends one to this very program means it.
+    always = (signal.SIGINT, signal.SIGTERM)
+    heard = [one for one in numbers if one in always or signal.getsignal(one) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield
