@@ -162,12 +162,16 @@ def test_ctrl_c_a_kill_and_a_closed_terminal_end_a_run_in_order(
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
-    # The beginning of the file is written as soon as the run has begun.
-    while not (output.exists() and output.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1.0)
-    child.send_signal(getattr(signal, name))
-    out, err = child.communicate(timeout=60)
+    with child:
+        # The beginning of the file is written as soon as the run has begun.
+        while not (output.exists() and output.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1.0)
+        child.send_signal(getattr(signal, name))
+        try:
+            out, err = child.communicate(timeout=60)
+        finally:
+            child.kill()
     assert child.returncode == 130
     assert "Traceback" not in err
     assert json.loads(out)["frames"] > 0
