@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 import re
 import socket
 import sys
@@ -443,8 +444,11 @@ def test_a_fault_of_the_program_is_not_blamed_on_who_asked(
             assert answer.status == 500
 
     monkeypatch.setattr(opened.rig.control, "pause", broken)
+    # As calls leave it.
+    monkeypatch.setattr(logging.getLogger("aiohttp.server"), "level", logging.CRITICAL)
     opened.visit(pause)
-    assert "Traceback" in caplog.text
+    assert "POST /api/pause: cannot be answered" in caplog.text
+    assert "Traceback" in caplog.text and "shapes do not fit" in caplog.text
 
 
 def test_while_nobody_looks_it_costs_next_to_nothing(opened: Open) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
 from avatar.web import guard
 from avatar.web.addresses import in_url
@@ -17,6 +18,8 @@ from avatar.web.door import Door
 
 KEEP_ALIVE_S = 15.0
 SHUTDOWN_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Server:
             client_max_size=self._body_bytes,
             middlewares=[
                 door.middleware,
+                _tell_faults,
                 guard.only_hosts(self.place.hosts),
                 guard.only_own_pages(self.place.scheme, programs=self._programs),
                 *self._middlewares,
@@ -108,3 +112,19 @@ class Server:
     def _protocol(self) -> asyncio.Protocol:
         assert self._runner is not None and self._runner.server is not None
         return self._runner.server()
+
+
+@web.middleware
+async def _tell_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Log faults of ours, with a traceback and without the secrets of an address.
+
+    In calls aiohttp's own log is silent: it tells each oddity of who asks.
+    """
+    try:
+        return await handler(request)
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception:
+        resource = request.match_info.route.resource
+        _log.exception("%s %s: cannot be answered", request.method, resource.canonical if resource else "?")
+        raise web.HTTPInternalServerError from None
