@@ -154,9 +154,9 @@ def test_who_only_looks_in_keeps_it_awake_for_a_while(monkeypatch: pytest.Monkey
     assert not after(0.9 * PATIENCE_S, wanted=False)
     assert after(0.1 * PATIENCE_S + 0.01, wanted=False)
     assert after(5, wanted=False)
-    assert resting.rested_ns == 5 * 10**9
+    assert resting.rested_ns(clock.now_ns()) == 5 * 10**9
     assert not after(1, wanted=True)
-    assert resting.rested_ns == 6 * 10**9
+    assert resting.rested_ns(clock.now_ns()) == 6 * 10**9
 
 
 def test_it_can_be_ended_from_the_rest(start: Callable[..., Run]) -> None:
@@ -182,3 +182,16 @@ def test_a_run_in_which_each_frame_counts_never_rests() -> None:
     )
     assert len(device.frames) == count
     assert summary.rested == 0
+
+
+def test_the_rest_at_the_end_is_no_part_of_the_frame_rate(start: Callable[..., Run]) -> None:
+    device = Device(wanted=True)
+    run = start([device])
+    until(lambda: len(device.frames) > 20)
+    device.wanted = False
+    until(lambda: run.resting)
+    time.sleep(1.5)
+    run.stop.set()
+    until(lambda: run.summary is not None)
+    assert run.summary is not None
+    assert run.summary.fps == pytest.approx(30, rel=0.4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,10 +153,12 @@ class Record:
             resting=resting,
         )
 
-    def summary(self, dropped: dict[str, int], rested_ns: int = 0) -> Summary:
-        """What the run was like; asked once, after its end. `rested_ns`: how long it rested."""
+    def summary(
+        self, dropped: dict[str, int], rested_ns: Callable[[int], int] = lambda until_ns: 0
+    ) -> Summary:
+        """What the run was like; asked once, after its end. `rested_ns`: its rest until a moment."""
         seconds = (self._last_ns - self._first_ns) / SECOND_NS
-        rested = rested_ns / SECOND_NS
+        rested = rested_ns(self._last_ns) / SECOND_NS
         return Summary(
             fps=(self.frames - 1) / (seconds - rested) if seconds > rested else 0.0,
             age_ms=self.ages.summary(50, 95, 99),

@@ -28,18 +28,18 @@ class Rest:
         self._awake = threading.Event()
         self._awake.set()
         self._since_ns: int | None = None
+        self._rests: list[tuple[int, int]] = []
         self._began_ns = 0
-        self._rested_ns = 0
 
     @property
     def resting(self) -> bool:
         """Whether the run rests now."""
         return not self._awake.is_set()
 
-    @property
-    def rested_ns(self) -> int:
-        """How long it has rested, all times together."""
-        return self._rested_ns + (clock.now_ns() - self._began_ns if self.resting else 0)
+    def rested_ns(self, until_ns: int) -> int:
+        """How long it has rested up to a moment of `clock`, all times together."""
+        now = [(self._began_ns, clock.now_ns())] if self.resting else []
+        return sum(max(0, min(end, until_ns) - begin) for begin, end in [*self._rests, *now])
 
     def wait(self, seconds: float) -> None:
         """Return when the run does not rest, at the latest after `seconds`."""
@@ -60,5 +60,5 @@ class Rest:
     def end(self) -> None:
         """Rest no more, until nobody took a frame for a while again."""
         if self.resting:
-            self._rested_ns += clock.now_ns() - self._began_ns
+            self._rests.append((self._began_ns, clock.now_ns()))
             self._awake.set()
