@@ -124,8 +124,8 @@ class Janus:
         return self._checked(event[0] if isinstance(event, list) and event else event)
 
     def _checked(self, answer: Any) -> dict[str, Any]:
-        if not isinstance(answer, dict):
+        if not isinstance(answer, dict) or not isinstance(answer.get("error", {}), dict):
             raise CallError(f"{self.told} answers something else than Janus would")
         if answer.get("janus") == "error":
-            raise CallError(f"{self.told} refuses: {answer['error'].get('reason')}")
+            raise CallError(f"{self.told} refuses: {answer.get('error', {}).get('reason')}")
         return answer

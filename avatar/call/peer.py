@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiortc import (
     MediaStreamTrack,
@@ -85,6 +86,7 @@ class Peer:
         self._closing: asyncio.Task[None] | None = None
         self._tracks = tracks
         self._weather = Weather()
+        self._reported_at: datetime | None = None
         self.connection.on("connectionstatechange", self._state_changed)
         self.connection.on("track", self._take)
 
@@ -198,7 +200,9 @@ class Peer:
         """How many bytes have come; what the other side says of our picture goes to the track."""
         report = list((await self.connection.getStats()).values())
         for one in report:
-            if one.type == "remote-inbound-rtp" and one.kind == "video":
+            of_picture = one.type == "remote-inbound-rtp" and one.kind == "video"
+            if of_picture and one.timestamp != self._reported_at:
+                self._reported_at = one.timestamp
                 self._reported(one.fractionLost / 256, one.roundTripTime)
         return sum(one.bytesReceived for one in report if one.type == "transport")
 

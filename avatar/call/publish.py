@@ -149,6 +149,8 @@ class Publisher:
 
     async def _leave(self, why: str) -> None:
         peer, self._peer = self._peer, None
-        await self._conference.end()
-        if peer is not None:
-            await peer.close(why)
+        try:
+            await self._conference.end()
+        finally:
+            if peer is not None:
+                await peer.close(why)
