@@ -70,8 +70,8 @@ def invite(role: Role, seconds: float) -> Invitation:
 
 
 def go_on(kept: list[Invitation], roles: Collection[Role], seconds: float) -> list[Invitation]:
-    """A link for each of `roles`, good for `seconds`: that of an earlier call, or a new one."""
-    earlier = {one.role: one for one in kept}
+    """A link for each of `roles`, good for `seconds`: that of an earlier call, or a new one if it is void."""
+    earlier = {one.role: one for one in kept if one.standing(None) is not Standing.EXPIRED}
     links = [earlier.get(role) or invite(role, seconds) for role in roles]
     for one in links:
         one.expires_at = max(one.expires_at, time.time() + seconds)
