@@ -122,7 +122,8 @@ class NetworkGenerator:
         # A fourth channel of nothing: three take OpenCV's remap three times as long.
         four = np.asarray(cv2.cvtColor(warped.person, cv2.COLOR_BGR2BGRA), np.uint8)
         fine, coarse = (to_window_pixels(window, size, self.side) for size in (self.size, small))
-        near = round((NEAR + 1 / self.size) * self.side * float(np.hypot(*window[:, 0])))
+        # Near is a square of the window; turned, its corners reach farther along the crop's rows.
+        near = round((NEAR + 1 / self.size) * self.side * float(np.abs(window[:, 0]).sum()))
         for part in strips(warped.alpha, box, STRIP, near):
             moved = _shifted(four, steps, coarse, part)
             kept = cv2.merge([_in_crop(keep, fine, part, outside=1)] * 3)
