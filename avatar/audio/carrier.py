@@ -103,7 +103,7 @@ class Carrier:
             piece = np.frombuffer(self._heard.read(PIECE * SAMPLE_BYTES), np.int16)
             pieces += 1
             if pieces % LOOK_EVERY == 0:
-                astray = 0 if keep_listening(self.microphone) else astray + 1
+                astray = 0 if self._listens() else astray + 1
                 if astray == GONE:
                     _log.warning("the microphone %s is gone", self.microphone)
             if astray:
@@ -116,6 +116,14 @@ class Carrier:
             self.hold_ms = in_step(self._age_ms, path_ms)
             self._said.write(line(piece, round(self.hold_ms * RATE / 1000)).tobytes())
             leave_out = round(in_step.to_leave_out_ms() / PIECE_MS)
+
+    def _listens(self) -> bool:
+        """Whether it listens to what it should; a server that cannot say so now is asked again."""
+        try:
+            return keep_listening(self.microphone)
+        except AudioError as error:
+            _log.debug("%s", error)
+            return False
 
 
 def _stream(*, record_from: str | None = None, play_to: str | None = None) -> Any:

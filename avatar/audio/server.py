@@ -194,7 +194,7 @@ def _index(things: list[Any], name: str) -> int | None:
 
 def _remove_leftovers(server: Any) -> None:
     sink = _index(server.sink_list(), _SINK)
-    if sink is not None and any(stream.sink == sink for stream in server.sink_input_list()):
+    if sink is not None and any(one.sink == sink and one.name == STREAM for one in server.sink_input_list()):
         raise AudioError(f"another run has the {NAME}; end that one first")
     for module in reversed(server.module_list()):
         if (module.name, module.argument) in (_SINK_MODULE, _SOURCE_MODULE):

@@ -50,7 +50,10 @@ def missing_for_pipewire_camera() -> str | None:
         return f"GStreamer is not installed: {_INSTALL}"
     for element in _ELEMENTS:
         # Not with --exists, which denies what is of no rank.
-        asked = subprocess.run([_GSTREAMER[1], element], capture_output=True, timeout=_ASK_S)
+        try:
+            asked = subprocess.run([_GSTREAMER[1], element], capture_output=True, timeout=_ASK_S)
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"GStreamer does not answer: {error}"
         if asked.returncode:
             return f"GStreamer has no {element}: {_INSTALL}"
     return None
