@@ -150,6 +150,7 @@ class TensorRtRuntime:
                 work()
         self.stream.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self.stream):
+        # Another thread may be drawing with another engine: what it asks of the card must not spoil this.
+        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
             work()
         return graph
