@@ -216,7 +216,6 @@ def _runtimes() -> Iterator[Finding]:
         import torch
     except (ImportError, OSError) as error:
         remedy = _pip(f'"{requirements().get("torch", "torch")}"')
-        remedy = _pip(f'"{requirements().get("torch", "torch")}"')
         yield Finding("runtimes", "torch", "missing", f"cannot be imported: {error}", remedy)
         return
     yield Finding("runtimes", "torch cpu", "ok", f"{torch.get_num_threads()} threads")

@@ -57,7 +57,7 @@ def which_portrait(given: Path | None) -> Path:
     Raises:
         AvatarError: there is no such avatar in the gallery.
     """
-    if given is not None and given.exists():
+    if given is not None and given.is_file():
         return given
 
     from avatar.control import Gallery, SettingsFile
