@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ async def length(request: web.Request) -> web.Response:
     return web.Response(text=str(len(await request.read())))
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(*, certificate: Certificate | None = None, programs: bool = False) -> Iterator[Place]:
     sock = addresses.listen("127.0.0.1", 0)
     place = Place(("127.0.0.1", "localhost"), sock.getsockname()[1], certificate is not None)
@@ -171,6 +171,70 @@ def test_connections_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
             connection.close()
         time.sleep(0.2)
         assert ask(place)[0] == 200
+
+
+def test_who_never_gets_through_the_handshake_counts_and_is_put_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door.Door.__init__, "__kwdefaults__", {"most": 4, "patience_s": 2.0})
+    certificate = make_certificate(["127.0.0.1"])
+    trusting = ssl.create_default_context(cadata=certificate.chain.decode())
+    with serving(certificate=certificate) as place:
+
+        def ask_by_tls() -> bytes:
+            connection = http.client.HTTPSConnection("127.0.0.1", place.port, timeout=5, context=trusting)
+            try:
+                connection.request("GET", "/")
+                return connection.getresponse().read()
+            finally:
+                connection.close()
+
+        assert ask_by_tls() == b"hello"
+        silent = [socket.create_connection(("127.0.0.1", place.port)) for _ in range(4)]
+        with pytest.raises(OSError):
+            ask_by_tls()
+        for connection in silent:
+            assert closed_after(connection, 8) is not None
+            connection.close()
+        nonsense = [socket.create_connection(("127.0.0.1", place.port)) for _ in range(4)]
+        for connection in nonsense:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert closed_after(connection, 1.5) is not None, "at once: that is no handshake"
+            connection.close()
+        gone = [socket.create_connection(("127.0.0.1", place.port)) for _ in range(4)]
+        for connection in gone:
+            connection.close()
+        ending = time.monotonic() + 1.5
+        while True:
+            try:
+                assert ask_by_tls() == b"hello"
+                return
+            except OSError:
+                assert time.monotonic() < ending, "those that are gone count no more"
+                time.sleep(0.02)
+
+
+def test_what_comes_right_behind_the_handshake_is_read() -> None:
+    certificate = make_certificate(["127.0.0.1"])
+    context = ssl.create_default_context(cadata=certificate.chain.decode())
+    with serving(certificate=certificate) as place:
+        question = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{place.port}\r\nConnection: close\r\n\r\n".encode()
+        to_it, from_it = ssl.MemoryBIO(), ssl.MemoryBIO()
+        side = context.wrap_bio(from_it, to_it, server_hostname="127.0.0.1")
+        with socket.create_connection(("127.0.0.1", place.port), timeout=5) as connection:
+            while True:
+                try:
+                    side.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    connection.sendall(to_it.read())
+                    from_it.write(connection.recv(65536))
+            side.write(question)
+            connection.sendall(to_it.read())  # our end of the handshake, and the question, at once
+            answer = b""
+            while not answer.endswith(b"hello"):
+                from_it.write(connection.recv(65536))
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    answer += side.read(65536)
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 def test_tls_with_a_certificate_of_our_own() -> None:

@@ -80,7 +80,7 @@ class Server:
 
     async def start(self) -> None:
         """Begin to answer, in the running event loop."""
-        door = Door(self._protocol)
+        door = Door(self._protocol, tls=self._tls)
         application = web.Application(
             client_max_size=self._body_bytes,
             middlewares=[
@@ -97,9 +97,7 @@ class Server:
             application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=SHUTDOWN_S
         )
         await self._runner.setup()
-        self._server = await asyncio.get_running_loop().create_server(
-            door, sock=self._sock, ssl=self._tls, ssl_handshake_timeout=10 if self._tls else None
-        )
+        self._server = await asyncio.get_running_loop().create_server(door, sock=self._sock)
 
     async def close(self) -> None:
         """Answer nobody any more."""
