@@ -22,6 +22,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from av.video.frame import VideoFrame
 
 from avatar.call import BrowserCamera, Call, CallOptions
 from avatar.call.sound import PIECE, PIECE_NS, RATE, SoundFeed
@@ -76,16 +77,24 @@ def flashing(render: Render) -> Render:
     return rendered
 
 
-def reading(codes: Codes, track: Track, sizes: dict[str, int]) -> Track:
-    """A tracker that reads the code of each picture first, in whatever size the browser sends it.
+class CountingCamera(BrowserCamera):
+    """Counts a browser's pictures by the size in which they come: short of time, it sends smaller ones."""
 
-    A browser that is short of time or bandwidth sends smaller pictures; `sizes` counts them by their size.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[str, int] = {}
+
+    def take(self, picture: VideoFrame) -> None:
+        """Lay in a picture as it comes."""
+        size = f"{picture.width}x{picture.height}"
+        self.sizes[size] = self.sizes.get(size, 0) + 1
+        super().take(picture)
+
+
+def reading(codes: Codes, track: Track) -> Track:
+    """A tracker that reads the code of each picture first."""
 
     def tracked(frame: Frame) -> Face | None:
-        height, width = frame.rgb.shape[:2]
-        size = f"{width}x{height}"
-        sizes[size] = sizes.get(size, 0) + 1
         whole = np.asarray(cv2.resize(frame.rgb, CAMERA_SIZE, interpolation=cv2.INTER_LINEAR), np.uint8)
         return codes.tracker(lambda _: track(frame))(replace(frame, rgb=whole))
 
@@ -140,10 +149,10 @@ def _thread_s(number: int | None) -> float | None:
 
 
 @contextlib.contextmanager
-def open_camera(options: Options, codes: Codes) -> Iterator[tuple[Source, BrowserCamera | None]]:
+def open_camera(options: Options, codes: Codes) -> Iterator[tuple[Source, CountingCamera | None]]:
     """Where pictures with codes come from."""
     if options.browser_camera:
-        camera = BrowserCamera()
+        camera = CountingCamera()
         with contextlib.closing(camera):
             yield camera, camera
     else:
@@ -164,7 +173,6 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     start_ns, start_wall = clock.now_ns(), time.time()
     codes = Codes(start_ns)
-    sizes: dict[str, int] = {}
     with (
         open_camera(options, codes) as (source, camera),
         FaceTracker() as tracker,
@@ -193,7 +201,7 @@ def main(argv: list[str]) -> int:
         threading.Thread(target=serve, name="asked", daemon=True).start()
         summary = run_live(
             source,
-            reading(codes, tracker, sizes),
+            reading(codes, tracker),
             Retargeter(identity),
             codes.renderer(flashing(renderer)),
             [call],
@@ -201,10 +209,9 @@ def main(argv: list[str]) -> int:
             fps=30.0,
             times=times,
         )
-        print(
-            json.dumps({"summary": summary.as_json(), "runtime": renderer.runtime, "camera_sizes": sizes}),
-            flush=True,
-        )
+        sizes = camera.sizes if camera is not None else {}
+        ending = {"summary": summary.as_json(), "runtime": renderer.runtime, "camera_sizes": sizes}
+        print(json.dumps(ending), flush=True)
     return 0
 
 

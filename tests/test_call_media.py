@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from call_fakes import SIDE, Browser, Camera, calling, only_loopback, picture, run, until, url_of
 
 from avatar.call import BrowserCamera, Call
+from avatar.call.camera import LONG_SIDE
 from avatar.call.peer import LARGEST
 from avatar.records import Frame, Observation
 from avatar.tools import clock
@@ -112,7 +114,8 @@ def test_a_browser_is_the_camera_and_sees_the_avatar() -> None:
         while not isinstance(found := await asyncio.to_thread(camera), Frame):
             pass
         assert found.captured_ns > began
-        assert found.rgb.shape == (SIDE, SIDE, 3) and found.rgb[:, 60:].mean() == pytest.approx(90, abs=12)
+        assert found.rgb.shape == (LONG_SIDE, LONG_SIDE, 3)
+        assert found.rgb[:, LONG_SIDE // 2 :].mean() == pytest.approx(90, abs=12)
         await guest.wait_for(pictures=10, sounds=60)
         assert max(guest.got.loudness) > 1000, "the driver's microphone is heard by the guest"
         assert not np.allclose(guest.got.pictures[-1].mean(), found.rgb.mean(), atol=0.01)
@@ -122,6 +125,27 @@ def test_a_browser_is_the_camera_and_sees_the_avatar() -> None:
         run(go(call))
     camera.close()
     assert camera() is None
+
+
+def test_a_browser_that_sends_smaller_pictures_for_a_while_is_the_same_camera() -> None:
+    camera = BrowserCamera()
+
+    def size_of(width: int, height: int) -> tuple[int, int]:
+        rgb = np.zeros((height, width, 3), np.uint8)
+        rgb[:, : width // 3] = 240
+        camera.take(VideoFrame.from_ndarray(rgb, format="rgb24"))
+        found = camera()
+        assert isinstance(found, Frame)
+        assert found.rgb[:, : found.rgb.shape[1] // 4].min() > 200, "the whole picture, in its new size"
+        return found.rgb.shape[1], found.rgb.shape[0]
+
+    assert size_of(320, 240) == (640, 480), "a browser begins with less than it is asked for"
+    assert {size_of(*size) for size in ((640, 480), (480, 360), (214, 160), (160, 120))} == {(640, 480)}
+    assert size_of(480, 640) == (480, 640), "a phone was turned"
+    assert size_of(240, 320) == (480, 640)
+    assert size_of(1280, 720) == (1280, 720), "nothing is lost of a better camera"
+    assert {size_of(*size) for size in ((960, 540), (640, 360), (320, 180))} == {(1280, 720)}
+    camera.close()
 
 
 def test_who_vanishes_is_missed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,10 +11,18 @@ from avatar.tools.slot import Slot
 
 QUIET_S = 0.5
 """Without a picture for so long, the loop is told that no face is seen."""
+LONG_SIDE = 640
+"""Pictures are brought to this length [px] at least, which browsers are asked for."""
+SAME_SHAPE = 0.02
+"""Width over height that differ by less, in parts, are those of one camera: sides are whole numbers."""
 
 
 class BrowserCamera:
     """Gives what a browser sends. While it sends nothing, nobody's face is seen, and the run goes on.
+
+    A browser that is short of bandwidth or time sends smaller pictures, and larger ones again later. They
+    come out in one size all the same: who drives has not moved, and his calm face need not be learnt anew. A
+    picture of another shape is another camera, or a phone that was turned, and has a size of its own.
 
     Attributes:
         fps: what browsers are asked for.
@@ -26,6 +34,7 @@ class BrowserCamera:
         self._slot: Slot[tuple[VideoFrame, int]] = Slot()
         self._index = 0
         self._closed = False
+        self._size: tuple[int, int] | None = None
 
     def take(self, picture: VideoFrame) -> None:
         """Lay in a picture as it comes; never waits."""
@@ -40,8 +49,16 @@ class BrowserCamera:
         if found is None:
             return Observation(None, self._index, clock.now_ns())
         picture, came_ns = found
-        rgb = np.ascontiguousarray(picture.to_ndarray(format="rgb24"), np.uint8)
+        self._size = width, height = self._size_of(picture.width, picture.height)
+        rgb = np.ascontiguousarray(picture.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
         return Frame(rgb, self._index, came_ns)
+
+    def _size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height [px] in which a picture is given on: as the last one, if that had its shape."""
+        if self._size is not None and abs(width * self._size[1] / (height * self._size[0]) - 1) < SAME_SHAPE:
+            return self._size
+        larger = max(1.0, LONG_SIDE / max(width, height))
+        return round(width * larger), round(height * larger)
 
     @property
     def dropped(self) -> int:
