@@ -27,6 +27,7 @@ from bench.call_figures import (
     differences,
     glass,
     held_ms,
+    left_over,
     longest_gap_s,
     of_clip,
     processor,
@@ -145,6 +146,7 @@ def again(arguments: argparse.Namespace) -> dict[str, Any]:
                "browser_camera": False}  # fmt: skip
     rows: list[Row] = []
     back: list[float] = []
+    looks: list[dict[str, Any]] = []
     with contextlib.ExitStack() as open_things:
         networks = open_things.enter_context(Networks())
         near = open_things.enter_context(calling(networks, **options))
@@ -158,7 +160,8 @@ def again(arguments: argparse.Namespace) -> dict[str, Any]:
             )
             back.append(round(time.monotonic() - began, 2))
             time.sleep(2)
-            print(f"back after {back[-1]:.2f} s: {near.look()}", flush=True)
+            looks.append(near.look())
+            print(f"back after {back[-1]:.2f} s: {looks[-1]}", flush=True)
         guest.run(SCRIPT.read_text(encoding="utf-8"))
         guest.run("bench.watch('theirs')")
         every = min(60.0, max(5.0, 60 * arguments.minutes / 10))
@@ -170,10 +173,11 @@ def again(arguments: argparse.Namespace) -> dict[str, Any]:
             rows.append(Row(minute, fps, delay, taken["rss_mib"], taken["threads"], taken["files"]))
             print(as_line(rows[-1]), flush=True)
         near.end()
-    wrong = complaints(rows) if rows else []
+    wrong = (complaints(rows) if rows else []) + (left_over(looks) if looks else [])
     print("passed: nothing grew" if not wrong else "failed: " + "; ".join(wrong))
     return {
         "back_s": back,
+        "after_each": looks,
         "rows": [asdict(row) for row in rows],
         "growth": growth(rows) if rows else {},
         "complaints": wrong,
@@ -183,7 +187,7 @@ def again(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; 0, or 1 with one line on standard error."""
+    """Measure and print; 0, or 1 when something grew, or with one line on standard error."""
     assert __doc__ is not None
     parser = argparse.ArgumentParser(
         prog="python -m bench.call",
@@ -218,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return shared.INTERRUPTED
     print(json.dumps(document))
-    return 0
+    return 1 if document.get("complaints") else 0
 
 
 if __name__ == "__main__":

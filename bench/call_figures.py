@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from avatar.tools.stats import percentile
 from bench import timecode
+from bench.soak import MAX_MEMORY_MIB
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
 """[code, seen, captured or None] of each picture, wall clock [ms]."""
@@ -97,3 +99,19 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, floa
 def held_ms(counted: dict[str, float]) -> float | None:
     """How long the browser held what came before it showed it, on average."""
     return round(1e3 * counted["held_s"] / counted["held"], 1) if counted["held"] else None
+
+
+def left_over(looks: Sequence[dict[str, Any]]) -> list[str]:
+    """What calls one after another left behind, a line each: the last third's medians above the first's.
+
+    Args:
+        looks: what the program took after each call, as `Near.look` tells it.
+    """
+    third = max(1, len(looks) // 3)
+    allowed = {"rss_mib": MAX_MEMORY_MIB, "threads": 0.0, "files": 0.0, "calls": 0.0}
+    found = []
+    for name, most in allowed.items():
+        early, late = (median(look[name] or 0 for look in part) for part in (looks[:third], looks[-third:]))
+        if late - early > most:
+            found.append(f"{name} grew from {early:g} to {late:g} in {len(looks)} calls")
+    return found

@@ -12,7 +12,7 @@ import pytest
 
 from bench import call, netns, timecode
 from bench.call_ends import write_camera
-from bench.call_figures import differences, glass, held_ms, longest_gap_s, of_clip, shares, sync
+from bench.call_figures import differences, glass, held_ms, left_over, longest_gap_s, of_clip, shares, sync
 from bench.netns import Weather
 
 
@@ -40,6 +40,16 @@ def test_small_figures() -> None:
         {"held_s": 1.0, "held": 10, "plis": None}, {"held_s": 2.0, "held": 30, "plis": None}
     )
     assert held_ms(counted) == 50.0
+
+
+def test_what_calls_leave_behind_is_told() -> None:
+    looks = [{"rss_mib": 300.0 + n, "threads": 20, "files": 40, "calls": 1} for n in range(9)]
+    assert left_over(looks) == []
+    for n, look in enumerate(looks):
+        look["files"] = 40 + n
+    assert left_over(looks) == ["files grew from 41 to 47 in 9 calls"]
+    looks = [{"rss_mib": 300.0 + 9 * n, "threads": 20, "files": None, "calls": 1} for n in range(9)]
+    assert [one.split()[0] for one in left_over(looks)] == ["rss_mib"]
 
 
 def test_the_camera_file_shows_its_codes(carphone_path: Path, tmp_path: Path) -> None:
