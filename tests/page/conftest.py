@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
+from how_slow import how_slow
 
 from avatar.cli import live, paged
 from avatar.cli.main import build_parser
@@ -39,14 +38,6 @@ QUIET = [
     "--no-first-run",
 ]
 SIZE = (640, 360)
-WORK = """
-import time
-begun = time.perf_counter()
-sum(number * number for number in range(2_000_000))
-print(time.perf_counter() - begun)
-"""
-WORK_S = 0.25
-"""How long two processes with this work take on two cores that have nothing else to do [s]."""
 
 
 class LoopedClip:
@@ -130,13 +121,8 @@ class Run:
 
 @pytest.fixture
 def slowness() -> float:
-    """How many times slower this computer is now than that one, and not less than 1: limits grow with it.
-
-    Besides this test nothing runs of ours, but others may use the same processor.
-    """
-    command = [sys.executable, "-S", "-c", WORK]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    return max(1.0, *(float(one.communicate()[0]) / WORK_S for one in both))
+    """How slow the computer is before the test, see `how_slow`: limits grow with it."""
+    return how_slow()
 
 
 @pytest.fixture
