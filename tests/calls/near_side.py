@@ -32,7 +32,7 @@ class Command:
     def said(self) -> str:
         return self.words.read_text(encoding="utf-8", errors="replace")
 
-    def wait(self, pattern: str, patience_s: float = 60.0) -> re.Match[str]:
+    def wait(self, pattern: str, patience_s: float = 120.0) -> re.Match[str]:
         """Wait until it says something."""
         end = time.monotonic() + patience_s
         while not (found := re.search(pattern, self.said())):
@@ -44,7 +44,7 @@ class Command:
     def end(self) -> str:
         """Ctrl-C, and all it said."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
+        self.process.wait(60)
         return self.said()
 
 

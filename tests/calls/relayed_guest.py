@@ -43,7 +43,7 @@ async def main(ice: str, link: str) -> None:
             assert response.status == 201, await response.text()
             answer = await response.text()
     await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-    await asyncio.wait_for(done.wait(), 30)
+    await asyncio.wait_for(done.wait(), 90)
     print(json.dumps({"pictures": count, "kinds": sorted(kinds)}), flush=True)
     await connection.close()
 
