@@ -43,6 +43,7 @@ def test_small_figures() -> None:
 
 
 def test_what_calls_leave_behind_is_told() -> None:
+    looks: list[dict[str, float | None]]
     looks = [{"rss_mib": 300.0 + n, "threads": 20, "files": 40, "calls": 1} for n in range(9)]
     assert left_over(looks) == []
     for n, look in enumerate(looks):
