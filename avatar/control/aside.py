@@ -74,7 +74,6 @@ class Aside:
                 return job.future
             self._waiting.append(job)
             self._changed.notify()
-        self._on_change()
         return job.future
 
     def close(self) -> None:
@@ -88,6 +87,8 @@ class Aside:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
+            # Told by this thread, so that nobody hears of a job only when it is done.
+            self._on_change()
             tell = job.done()
             with self._changed:
                 self._doing = None
