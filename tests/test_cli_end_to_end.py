@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from avatar.cli import live, main
 from avatar.identity.file import load_identity, save_identity
 from avatar.output import Null
 from avatar.records import U8
+from avatar.tools.stats import StageTimes
 
 FRAMES = 120
 """Length of the carphone clip."""
@@ -211,6 +213,68 @@ def test_an_output_that_hangs_is_not_closed() -> None:
     outputs.left_behind.append(hung)
     outputs.close()
     assert sorted(closed) == ["one", "two"]
+
+
+class Closed(Null):
+    """An output during whose closing signals come."""
+
+    def __init__(self, *signals: str) -> None:
+        super().__init__()
+        self.signals, self.done = signals, False
+
+    def close(self) -> None:
+        for name in self.signals:
+            signal.raise_signal(getattr(signal, name))
+        self.done = True
+
+
+def go(output: Closed, presses: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that gets so many Ctrl-C."""
+
+    def run_live(*_: object, stop: threading.Event, **__: object) -> None:
+        for _press in range(presses):
+            signal.raise_signal(signal.SIGINT)
+        assert stop.is_set() == (presses > 0)
+
+    monkeypatch.setattr("avatar.live.run_live", run_live)
+    outputs, stop = live.Outputs(), threading.Event()
+    outputs.add(output)
+    live.go(
+        Null(),  # type: ignore[arg-type]  # nobody asks it
+        None,
+        Null(),  # type: ignore[arg-type]
+        Null(),  # type: ignore[arg-type]
+        outputs,
+        times=StageTimes(),
+        stop=stop,
+        fps=30.0,
+        seconds=None,
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGHUP")
+def test_signals_that_come_while_an_output_closes_do_not_leave_it_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    output = Closed("SIGTERM", "SIGHUP", "SIGTERM", "SIGINT")
+    go(output, 1, monkeypatch)
+    assert output.done
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_second_ctrl_c_interrupts_a_run_and_closes_what_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = Closed()
+    with pytest.raises(KeyboardInterrupt):
+        go(output, 2, monkeypatch)
+    assert output.done
+
+
+def test_whoever_insists_interrupts_a_closing_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = Closed("SIGINT", "SIGINT")
+    with pytest.raises(KeyboardInterrupt):
+        go(output, 1, monkeypatch)
+    assert not output.done
 
 
 def test_the_example_of_the_package_runs(

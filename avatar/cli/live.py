@@ -63,9 +63,10 @@ class Outputs:
         self.all.append(output)
 
     def close(self) -> None:
-        """Close all that still answer; raises the first error after that."""
+        """Close all that still answer, once; raises the first error after that."""
         with contextlib.ExitStack() as open_things:
-            for output in self.all:
+            while self.all:
+                output = self.all.pop(0)
                 if not any(output is hung for hung in self.left_behind):
                     open_things.callback(output.close)
 
@@ -85,6 +86,8 @@ def go(
 ) -> Summary:
     """Run until the source ends, `seconds` are over, or Ctrl-C is pressed; then `stop` is set.
 
+    The outputs are closed before all else that is open: no face may stay in them, whatever happens next.
+
     Args:
         source: a camera or what stands for it.
         tracker: finds the driver's face in its frames.
@@ -103,36 +106,45 @@ def go(
         status(now)
         noted(now)
 
-    with contextlib.closing(StatusLine()) as status, _signals_set(stop):
-        return run_live(
-            source,
-            tracker,
-            retarget,
-            renderer,
-            outputs.all,
-            stop=stop,
-            fps=fps,
-            seconds=seconds,
-            on_status=tell_status,
-            times=times,
-            left_behind=outputs.left_behind,
-        )
+    with contextlib.closing(StatusLine()) as status, _signals_set(stop) as closing:
+        try:
+            return run_live(
+                source,
+                tracker,
+                retarget,
+                renderer,
+                list(outputs.all),
+                stop=stop,
+                fps=fps,
+                seconds=seconds,
+                on_status=tell_status,
+                times=times,
+                left_behind=outputs.left_behind,
+            )
+        finally:
+            closing.set()
+            outputs.close()
 
 
 @contextlib.contextmanager
-def _signals_set(stop: threading.Event) -> Iterator[None]:
+def _signals_set(stop: threading.Event) -> Iterator[threading.Event]:
     """Inside, the first Ctrl-C only sets `stop`, so that the run ends in order; the second one interrupts.
 
-    So do the closing of the terminal and a polite kill: a virtual camera must not keep a face.
+    The closing of the terminal and a polite kill set it, too, and often come together: they never interrupt.
+    Once the event that this gives is set, outputs are being closed, and one Ctrl-C more is borne with: a
+    virtual camera must not keep a face.
     """
+    closing, spared = threading.Event(), threading.Event()
 
     def handle(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
+        if stop.is_set() and number == signal.SIGINT:
+            if not closing.is_set() or spared.is_set():
+                raise KeyboardInterrupt
+            spared.set()
         stop.set()
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield closing
         return
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
     # A closed terminal that is ignored stays so: nohup wants that. Shells ignore Ctrl-C for what they put
@@ -141,7 +153,7 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
     heard = [one for one in numbers if one in always or signal.getsignal(one) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in heard}
     try:
-        yield
+        yield closing
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
