@@ -43,8 +43,9 @@
     let lit = null;
     const look = async (now, metadata) => {
       const seen = wall(performance.now());
-      const frame = new VideoFrame(video);
       video.requestVideoFrameCallback(look);
+      if (video.readyState < video.HAVE_CURRENT_DATA) return; // its source was just changed
+      const frame = new VideoFrame(video);
       const code = read(await part(frame, 0, 0, COLUMNS * BLOCK, ROWS * BLOCK));
       notes.frames += 1;
       if (code === null) notes.unread += 1;
