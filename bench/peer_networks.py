@@ -4,6 +4,9 @@
 `bench.peers` runs it, each in a process of its own, since their packages have the same names. The numbers
 below are those of their published configurations: `config/vox-256.yaml` of First Order Motion Model,
 `src/config/models.yaml` of LivePortrait, `scripts/train_base_model_8gpus.sh` of the bi-layer model.
+
+Each gives one way or two of making a frame: `WHOLE`, all that its own program has its networks do for it,
+and the least it could do, named by what is left out.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +28,17 @@ import torch
 Frame = Callable[[], object]
 """Does once what the program does for every frame."""
 
+WHOLE = "whole"
+"""All that the program has its networks do for a frame, from the driver's picture on."""
+
 SIZE = 256
 WARM_UP = 2
 
 
-def _fomm() -> Frame:
+def _fomm(_: Path | None) -> dict[str, Frame]:
     """First Order Motion Model (Siarohin et al. 2019): key points of the driver, then the generator.
 
-    Its own program encodes the portrait anew for each frame. That could be kept, so it is kept here.
+    Its own program encodes the portrait anew for each frame (`demo.py`). That could be kept.
     """
     common = {"num_kp": 10, "num_channels": 3, "estimate_jacobian": True}
     detector = _made(
@@ -47,22 +54,26 @@ def _fomm() -> Frame:
         },
     )  # fmt: skip
     portrait, driver = torch.rand(1, 3, SIZE, SIZE), torch.rand(1, 3, SIZE, SIZE)
-    encoded = torch.nn.Sequential(generator.first, *generator.down_blocks)(portrait)
-    generator.first, generator.down_blocks = torch.nn.Identity(), torch.nn.ModuleList([_Kept(encoded)])
+    encoder = generator.first, generator.down_blocks
+    kept = torch.nn.Identity(), torch.nn.ModuleList([_Kept(_after(portrait, *encoder))])
     points = detector(portrait)
     # Of random weights some matrices could not be inverted.
     points["jacobian"] = torch.eye(2).expand_as(points["jacobian"])
 
-    def frame() -> object:
+    def frame(first: torch.nn.Module, blocks: torch.nn.ModuleList) -> object:
+        generator.first, generator.down_blocks = first, blocks
         found = detector(driver)
         found["jacobian"] = torch.eye(2).expand_as(found["jacobian"])
         return generator(portrait, kp_source=points, kp_driving=found)["prediction"]
 
-    return frame
+    return {WHOLE: partial(frame, *encoder), "portrait kept": partial(frame, *kept)}
 
 
-def _liveportrait() -> Frame:
-    """LivePortrait (Guo et al. 2024): motion of the driver, stitching, warp of cached features, decoder."""
+def _liveportrait(_: Path | None) -> dict[str, Frame]:
+    """LivePortrait (Guo et al. 2024): motion of the driver, stitching, warp of cached features, decoder.
+
+    What finds the landmarks by which its program crops the driver is left out: an ONNX file apart.
+    """
     motion = _made("src.modules.motion_extractor", "MotionExtractor", num_kp=21, backbone="convnextv2_tiny")
     warp = _made(
         "src.modules.warping_network", "WarpingNetwork",
@@ -88,13 +99,18 @@ def _liveportrait() -> Frame:
         moved = stitch(torch.cat([points, found], dim=1).reshape(1, -1))[:, :63].reshape(1, 21, 3)
         return decode(feature=warp(features, kp_source=points, kp_driving=moved)["out"])
 
-    return frame
+    return {"without its tracker": frame}
 
 
-def _bilayer() -> Frame:
+def _bilayer(fan: Path | None) -> dict[str, Frame]:
     """The bi-layer model (Zakharov et al. 2020): embedder of the pose, inference generator, texture.
 
-    Its landmarks come from another network, which is left out: the figure is kind to it.
+    Its program finds the landmarks of each frame by FAN (Bulat and Tzimiropoulos 2017) of the package
+    face-alignment, on the picture and on its mirror image (`flip_input` in `infer.py`). The detector of faces
+    before that is left out.
+
+    Args:
+        fan: where face-alignment 1.1.1 is unpacked; without it only the rest is timed.
     """
     options = Namespace(
         image_size=SIZE, eps=1e-4, inf_num_channels=32, inf_max_channels=256, inf_pred_segmentation=True,
@@ -118,7 +134,14 @@ def _bilayer() -> Frame:
         high = torch.nn.functional.grid_sample(texture, places, align_corners=False)
         return (low + high) * torch.sigmoid(mask)
 
-    return frame
+    frames: dict[str, Frame] = {"without its tracker": frame}
+    if fan is not None:
+        sys.path.insert(
+            0, str(fan / "face_alignment")
+        )  # the package itself would ask for all that it may need
+        track, driver = _made("models", "FAN", 4), torch.rand(1, 3, SIZE, SIZE)
+        frames = {WHOLE: lambda: (track(driver), track(driver.flip(3)), frame()), **frames}
+    return frames
 
 
 class _Kept(torch.nn.Module):
@@ -132,7 +155,14 @@ class _Kept(torch.nn.Module):
         return self._found
 
 
-PEERS: Mapping[str, Callable[[], Frame]] = {"fomm": _fomm, "liveportrait": _liveportrait, "bilayer": _bilayer}
+def _after(picture: torch.Tensor, first: torch.nn.Module, blocks: torch.nn.ModuleList) -> torch.Tensor:
+    encoded: torch.Tensor = torch.nn.Sequential(first, *blocks)(picture)
+    return encoded
+
+
+PEERS: Mapping[str, Callable[[Path | None], dict[str, Frame]]] = {
+    "fomm": _fomm, "liveportrait": _liveportrait, "bilayer": _bilayer,
+}  # fmt: skip
 
 
 def _made(module: str, name: str, *given: object, **numbers: object) -> Any:
@@ -140,19 +170,22 @@ def _made(module: str, name: str, *given: object, **numbers: object) -> Any:
     return network.eval()
 
 
-def measure(name: str, checkout: Path, rounds: int, threads: int) -> dict[str, float]:
-    """Milliseconds of a frame, in eager float32 as its program does it on a processor: p10, p50 and p95."""
+def measure(name: str, checkout: Path, rounds: int, threads: int, fan: Path | None) -> dict[str, Any]:
+    """Milliseconds of each way to a frame, in eager float32 as its program does it on a processor."""
     sys.path.insert(0, str(checkout))
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    took = []
     with torch.inference_mode():
-        frame = PEERS[name]()
-        for number in range(WARM_UP + rounds):
-            begin = time.perf_counter()
-            frame()
-            if number >= WARM_UP:
-                took.append((time.perf_counter() - begin) * 1e3)
+        return {what: _timed(frame, rounds) for what, frame in PEERS[name](fan).items()}
+
+
+def _timed(frame: Frame, rounds: int) -> dict[str, float]:
+    took = []
+    for number in range(WARM_UP + rounds):
+        begin = time.perf_counter()
+        frame()
+        if number >= WARM_UP:
+            took.append((time.perf_counter() - begin) * 1e3)
     return {share: round(float(np.percentile(took, int(share[1:]))), 2) for share in ("p10", "p50", "p95")}
 
 
@@ -163,8 +196,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--fan", type=Path)
     options = parser.parse_args(argv)
-    print(json.dumps(measure(options.name, options.checkout, options.rounds, options.threads)))
+    print(json.dumps(measure(options.name, options.checkout, options.rounds, options.threads, options.fan)))
     return 0
 
 

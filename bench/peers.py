@@ -78,27 +78,32 @@ def _next(clip: VideoFile) -> Any:
     return frame
 
 
-def theirs(name: str, checkout: Path | None, rounds: int, threads: int) -> dict[str, Any]:
+def theirs(
+    name: str, checkout: Path | None, rounds: int, threads: int, fan: Path | None = None
+) -> dict[str, Any]:
     """What `bench.peer_networks` says of one of them, or why it says nothing."""
-    nothing = {"p10": None, "p50": None, "p95": None}
     if checkout is None:
-        return {**nothing, "reason": f"--{name} was not given"}
+        return {"frames": {}, "reason": f"--{name} was not given"}
     command = [sys.executable, "-m", "bench.peer_networks", name, str(checkout.resolve())]
     command += ["--rounds", str(rounds), "--threads", str(threads)]
+    command += ["--fan", str(fan.resolve())] if fan is not None else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return {**found, "reason": None, "commit": machine.commit(checkout)}
+        frames: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return {"frames": frames, "reason": None, "commit": machine.commit(checkout)}
     except (IndexError, ValueError):
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
-        return {**nothing, "reason": f"{checkout}: {why.strip()}"}
+        return {"frames": {}, "reason": f"{checkout}: {why.strip()}"}
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All of them, ours before and after; gives the JSON document."""
     wanted = shared.wanted_runtime(options)
     before = {name: ours(wanted, *size) for name, size in SIZES.items()}
-    peers = {name: theirs(name, getattr(options, name), options.rounds, options.threads) for name in PEERS}
+    peers = {
+        name: theirs(name, getattr(options, name), options.rounds, options.threads, options.fan)
+        for name in PEERS
+    }
     after = {name: ours(wanted, *size) for name, size in SIZES.items()}
     own = {
         name: {
@@ -109,10 +114,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for name in SIZES
     }
     for found in peers.values():
-        found["times"] = {
-            name: None if found["p50"] is None else round(found["p50"] / own[name]["p50"], 1)
-            for name in SIZES
-        }
+        for frame in found["frames"].values():
+            frame["times"] = {name: round(frame["p50"] / own[name]["p50"], 1) for name in SIZES}
     return {**own, **peers, "machine": machine.describe()}
 
 
@@ -122,28 +125,29 @@ def _percentiles(took: Sequence[float]) -> dict[str, float]:
 
 def table(document: dict[str, Any]) -> str:
     """The document for people."""
-    lines = [f"{'':<14}{'ms a frame':>12}" + "".join(f"{f'times {name}':>18}" for name in SIZES)]
-    lines += [f"{name:<14}{document[name]['p50']:>12.1f}" for name in SIZES]
+    lines = [f"{'':<34}{'ms a frame':>12}" + "".join(f"{f'times {name}':>18}" for name in SIZES)]
+    lines += [f"{name:<34}{document[name]['p50']:>12.1f}" for name in SIZES]
     for name in PEERS:
         found = document[name]
-        if found["p50"] is None:
-            lines.append(f"{name:<14}{'-':>12}  {found['reason']}")
-        else:
-            times = "".join(f"{each:>18.1f}" for each in found["times"].values())
-            lines.append(f"{name:<14}{found['p50']:>12.1f}{times}")
+        if found["reason"] is not None:
+            lines.append(f"{name:<34}{'-':>12}  {found['reason']}")
+        for what, frame in found["frames"].items():
+            times = "".join(f"{each:>18.1f}" for each in frame["times"].values())
+            lines.append(f"{f'{name}, {what}':<34}{frame['p50']:>12.1f}{times}")
     return "\n".join(lines)
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
     """The medians on a logarithmic scale; who was not measured is left out."""
-    rows = {name: document[name] for name in (*SIZES, *PEERS) if document[name]["p50"] is not None}
+    rows = {f"livehead, {name}": document[name] for name in SIZES}
+    for name, whose in NAMES.items():
+        rows |= {f"{whose}, {what}": frame for what, frame in document[name]["frames"].items()}
     with plot.drawn(path, size=(7.2, 3.0)) as (axes,):
         axes.set_xscale("log")
-        first = rows[next(iter(SIZES))]["p50"]
+        first = document[next(iter(SIZES))]["p50"]
         labels = [f"{row['p50']:.0f} ms, {row['p50'] / first:.1f} x" for row in rows.values()]
         middle, most = ([row[share] for row in rows.values()] for share in ("p50", "p95"))
-        names = [NAMES.get(name, f"livehead, {name}") for name in rows]
-        plot.bars(axes, names, middle, most, labels)
+        plot.bars(axes, list(rows), middle, most, labels)
         axes.set_xlabel("ms a frame: dot p50, line to p95; livehead: the whole frame, others: networks alone",
                         fontsize=8)  # fmt: skip
         plot.signed(axes, document["machine"])
@@ -159,6 +163,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for name, what in NAMES.items():
         parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"checkout of {what}")
+    parser.add_argument("--fan", type=Path, metavar="DIR",
+                        help="face-alignment 1.1.1, unpacked: the tracker of bi-layer")  # fmt: skip
     count = shared.whole_number_in(1, 1000)
     parser.add_argument("--rounds", type=count, default=8, metavar="N", help="frames of each (default: 8)")
     parser.add_argument("--threads", type=count, default=2, metavar="N", help="of theirs (default: 2)")
