@@ -97,6 +97,7 @@ class Rig:
         self.view = DriverView()
         self.gallery = Gallery(folder / "avatars", self.identity)
         self.recorder = Recorder(folder / "recordings", 30.0, SIZE)
+        self.outputs = ["null"]
         self.devices: list[Kept] = []
         self.cameras: list[Numbers] = []
         self.outlet = Outlet(self._open)
@@ -115,7 +116,7 @@ class Rig:
             pace=Pace(30.0),
             end=self.ended.set,
             driving="a made driver",
-            outputs=["null"],
+            outputs=self.outputs,
         )
         self.control = Control(self.parts, self.identity)
 

@@ -13,6 +13,7 @@ import pytest
 from control_fakes import SIZE, Kept, Rig, status
 from PIL import Image
 
+from avatar.capture import CameraInfo
 from avatar.control import GUEST, Settings
 from avatar.control.settings import SettingsFile
 from avatar.errors import (
@@ -151,6 +152,23 @@ def test_pause_and_recording(rig: Rig) -> None:
     assert path.is_file()
     rig.control.output_failed("the disk is full")
     assert rig.control.state()["told"] == "the disk is full"
+
+
+def test_a_voice_that_is_lost_is_told_and_no_longer_called_in_step(rig: Rig) -> None:
+    rig.control.devices.microphone = "Livehead Microphone"
+    assert rig.control.state()["microphone"] == "Livehead Microphone"
+    rig.control.sound_failed("the server is gone")
+    assert rig.control.state()["microphone"] == ""
+    assert rig.control.state()["told"] == "the server is gone"
+
+
+def test_what_this_run_feeds_is_not_offered_to_drive_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {0: "webcam", 10: "Avatar", 11: "OBS Virtual Camera"}
+    there = [CameraInfo(number, name, "v4l2") for number, name in names.items()]
+    monkeypatch.setattr("avatar.control.devices.list_cameras", lambda: there)
+    assert rig.control.devices.cameras() == list(names.items())
+    rig.outputs[:] = ["/dev/video10", "OBS Virtual Camera"]
+    assert rig.control.devices.cameras() == [(0, "webcam")]
 
 
 def test_a_picture_and_the_room_become_backgrounds(rig: Rig, astronaut: U8) -> None:

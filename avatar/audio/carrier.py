@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from avatar.audio.server import (
     RATE,
     STREAM,
     VirtualMicrophone,
+    Watch,
     check_streams,
-    keep_listening,
     which_microphone,
 )
 from avatar.errors import AudioError
@@ -46,6 +47,7 @@ class Carrier:
 
     Args:
         microphone: name of the real one; None is the system's.
+        on_failure: told why, from the thread, when the sound fails.
 
     Attributes:
         microphone: the server's name of the one it listens to.
@@ -55,8 +57,11 @@ class Carrier:
         AudioError: there is no sound server, no microphone, or another run has the virtual one.
     """
 
-    def __init__(self, microphone: str | None = None) -> None:
+    def __init__(
+        self, microphone: str | None = None, on_failure: Callable[[str], None] = lambda reason: None
+    ) -> None:
         self.microphone = which_microphone(microphone)
+        self._on_failure = on_failure
         self.hold_ms = 0.0
         self._age_ms: float | None = None
         self._ending = threading.Event()
@@ -91,19 +96,22 @@ class Carrier:
         import pasimple
 
         try:
-            self._carry()
+            with contextlib.closing(Watch(self.microphone)) as watch:
+                self._carry(watch)
         except (pasimple.PaSimpleError, AudioError) as error:
             if not self._ending.is_set():
-                _log.warning("the %s is silent from now on: %s", NAME, error)
+                reason = f"the {NAME} is silent from now on: {error}"
+                _log.warning("%s", reason)
+                self._on_failure(reason)
 
-    def _carry(self) -> None:
+    def _carry(self, watch: Watch) -> None:
         line, in_step = DelayLine(PIECE, round(MOST_S * RATE)), InStep()
         pieces, leave_out, astray = 0, 0, 0
         while not self._ending.is_set():
             piece = np.frombuffer(self._heard.read(PIECE * SAMPLE_BYTES), np.int16)
             pieces += 1
             if pieces % LOOK_EVERY == 0:
-                astray = 0 if self._listens() else astray + 1
+                astray = 0 if _listens(watch) else astray + 1
                 if astray == GONE:
                     _log.warning("the microphone %s is gone", self.microphone)
             if astray:
@@ -117,13 +125,14 @@ class Carrier:
             self._said.write(line(piece, round(self.hold_ms * RATE / 1000)).tobytes())
             leave_out = round(in_step.to_leave_out_ms() / PIECE_MS)
 
-    def _listens(self) -> bool:
-        """Whether it listens to what it should; a server that cannot say so now is asked again."""
-        try:
-            return keep_listening(self.microphone)
-        except AudioError as error:
-            _log.debug("%s", error)
-            return False
+
+def _listens(watch: Watch) -> bool:
+    """Whether it listens to what it should; a server that cannot say so now is asked again."""
+    try:
+        return watch()
+    except AudioError as error:
+        _log.debug("%s", error)
+        return False
 
 
 def _stream(*, record_from: str | None = None, play_to: str | None = None) -> Any:

@@ -54,9 +54,17 @@ def sound_server() -> Iterator[Any]:
         import pulsectl
     except (ImportError, OSError) as error:
         raise AudioError(f"{_NO_SERVER}: {error}") from error
+    with _refusals(), pulsectl.Pulse("livehead") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Inside, what the sound server refuses is an AudioError."""
+    import pulsectl
+
     try:
-        with pulsectl.Pulse("livehead") as server:
-            yield server
+        yield
     except pulsectl.PulseError as error:
         raise AudioError(f"{_NO_SERVER}, or it refuses: {error}") from error
 
@@ -105,23 +113,69 @@ def check_streams(microphone: str) -> None:
             raise AudioError(f"the sound server does not connect {microphone} with the {NAME}")
 
 
-def keep_listening(microphone: str) -> bool:
+class Watch:
+    """Keeps streams apart that must not meet. For one thread; `close` ends its connection to the server.
+
+    Args:
+        microphone: what our stream listens to, by the server's name.
+    """
+
+    def __init__(self, microphone: str) -> None:
+        self._microphone = microphone
+        self._opened = contextlib.ExitStack()
+        self._server: Any = None
+
+    def __call__(self) -> bool:
+        """Look once, and move what is in the wrong place; False when our stream listened to ourselves.
+
+        Raises:
+            AudioError: the server does not answer. Asked again, it is looked for anew.
+        """
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(self.close)
+            if self._server is None:
+                self._server = self._opened.enter_context(sound_server())
+            with _refusals():
+                _keep_strangers_out(self._server)
+                listens = _keep_listening(self._server, self._microphone)
+            on_error.pop_all()
+        return listens
+
+    def close(self) -> None:
+        """Let go of the server."""
+        self._server = None
+        self._opened.close()
+
+
+def _keep_listening(server: Any, microphone: str) -> bool:
     """Keep our stream from listening to our own microphone; False when it just did.
 
     Servers move it there when the real one is unplugged, or when ours is made the usual one. It is moved
     back, if there is anything to move it to.
-
-    Raises:
-        AudioError: there is no server any more.
     """
-    with sound_server() as server:
-        sources = server.source_list()
-        ours = {source.index for source in sources if source.name in _OURS}
-        astray = [one for one in server.source_output_list() if one.name == STREAM and one.source in ours]
-        wanted = _index(sources, microphone)
-        for stream in astray if wanted is not None else []:
-            server.source_output_move(stream.index, wanted)
-        return not astray
+    sources = server.source_list()
+    ours = {source.index for source in sources if source.name in _OURS}
+    astray = [one for one in server.source_output_list() if one.name == STREAM and one.source in ours]
+    wanted = _index(sources, microphone)
+    for stream in astray if wanted is not None else []:
+        server.source_output_move(stream.index, wanted)
+    return not astray
+
+
+def _keep_strangers_out(server: Any) -> None:
+    """Move what other programs play into our sink to a loudspeaker, if there is one.
+
+    Servers move it there when a loudspeaker is unplugged, and then everybody in the meeting would hear it.
+    """
+    sinks = server.sink_list()
+    ours = _index(sinks, _SINK)
+    strangers = [one for one in server.sink_input_list() if one.sink == ours and one.name != STREAM]
+    if not strangers:
+        return
+    usual = server.server_info().default_sink_name
+    others = sorted((sink for sink in sinks if sink.index != ours), key=lambda sink: sink.name != usual)
+    for stream in strangers if others else []:
+        server.sink_input_move(stream.index, others[0].index)
 
 
 class VirtualMicrophone:

@@ -61,8 +61,12 @@ def microphone(arguments: argparse.Namespace) -> str:
     return NAME
 
 
-def open_audio(arguments: argparse.Namespace, open_things: contextlib.ExitStack) -> Noted:
+def open_audio(
+    arguments: argparse.Namespace, open_things: contextlib.ExitStack, on_failure: Callable[[str], None]
+) -> Noted:
     """Begin what `add_audio` read, to be ended by `open_things`; gives who wants to know how the run goes.
+
+    `on_failure` is told why, in any thread, when the sound ends before the run does.
 
     Raises:
         AudioError: there is no sound server, or no microphone.
@@ -75,7 +79,7 @@ def open_audio(arguments: argparse.Namespace, open_things: contextlib.ExitStack)
 
     from avatar.audio import Carrier
 
-    carrier = open_things.enter_context(contextlib.closing(Carrier(arguments.microphone)))
+    carrier = open_things.enter_context(contextlib.closing(Carrier(arguments.microphone, on_failure)))
     _log.info("choose the microphone %r in your meeting; it gives %s", name, carrier.microphone)
     return lambda status: carrier.tell(status.age_ms)
 

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
             end=end,
             open_camera=lambda number: opened(str(number)),
         )
-        aged = audible.open_audio(arguments, open_things)
+        aged = audible.open_audio(arguments, open_things, play.control.sound_failed)
         outputs = open_things.enter_context(contextlib.closing(live.Outputs()))
         for place in places:
             output = open_output(place, fps=fps, size=arguments.size)

@@ -175,9 +175,14 @@ class Control:
             self._tell_listeners()
 
     def output_failed(self, reason: str) -> None:
-        """A video or a device takes no more frames."""
+        """Something takes no more of what this run gives."""
         self._told = reason
         self._tell_listeners()
+
+    def sound_failed(self, reason: str) -> None:
+        """There is no voice in step with the picture any more."""
+        self.devices.microphone = ""
+        self.output_failed(reason)
 
     def end(self) -> None:
         """End the run."""

@@ -20,10 +20,17 @@ class Devices:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._driving = parts.driving
+        self.microphone = parts.microphone
+        """See `Parts`; empty when its sound has failed."""
 
     def cameras(self) -> list[tuple[int, str]]:
-        """Number and name of each camera of this computer."""
-        return [(camera.index, camera.name) for camera in list_cameras()]
+        """Number and name of each camera of this computer, but for the virtual ones that this run feeds."""
+        fed = {*self._parts.outputs, self._parts.outlet.device}
+        return [
+            (camera.index, camera.name)
+            for camera in list_cameras()
+            if not fed & {camera.name, f"/dev/video{camera.index}"}
+        ]
 
     def outlets(self) -> list[tuple[str, str]]:
         """Device and name of each virtual camera that this run could be sent to."""
@@ -60,5 +67,5 @@ class Devices:
             "camera_number": self._parts.source.camera,
             "outputs": list(self._parts.outputs),
             "outlet": self._parts.outlet.device,
-            "microphone": self._parts.microphone,
+            "microphone": self.microphone,
         }

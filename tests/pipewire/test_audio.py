@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pulsectl
 import pytest
 
 from avatar.audio import NAME, Carrier, VirtualMicrophone, which_microphone
@@ -148,6 +149,20 @@ def test_it_listens_on_when_its_own_microphone_is_made_the_usual_one(desk_microp
             speaker.beep()
             time.sleep(0.7)
         assert len(ear.heard_ns) == 3
+
+
+def test_what_other_programs_play_into_it_goes_to_the_loudspeaker(desk_microphone: str) -> None:
+    def plays_to() -> str | None:
+        with pulsectl.Pulse("the test") as server:
+            names = {sink.index: sink.name for sink in server.sink_list()}
+            return next((names[one.sink] for one in server.sink_input_list() if one.name == "stranger"), None)
+
+    play = ["pacat", "--playback", "--device=livehead_sound", "--stream-name=stranger", "/dev/zero"]
+    with closing(Carrier(desk_microphone)), subprocess.Popen(play) as stranger:
+        try:
+            wait_for(lambda: plays_to() == "desk")
+        finally:
+            stranger.kill()
 
 
 def unload(which: str) -> None:
