@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -366,3 +368,23 @@ def test_this_system_can_be_described() -> None:
     assert (system.root / "").is_dir()
     assert system.ask(["no-such-program-anywhere"]) == ""
     assert system.capabilities("/dev/no-such-device") is None
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can ask for somebody else")
+def test_under_sudo_the_caller_is_who_wants_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not in pytest's own folder, which is closed to others.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        closed, open_to_all = Path(folder, "closed"), Path(folder, "open")
+        for path, mode in ((closed, 0o600), (open_to_all, 0o666)):
+            path.touch()
+            path.chmod(mode)
+        assert camera_setup.this_system().may_use(closed)
+        monkeypatch.setenv("SUDO_USER", "nobody")
+        system = camera_setup.this_system()
+        assert not system.may_use(closed)
+        assert system.may_use(open_to_all)
+        assert system.user == "nobody"
+        assert "root" not in system.groups
+        monkeypatch.setenv("SUDO_USER", "nobody of that name")
+        assert camera_setup.this_system().may_use(closed)

@@ -54,6 +54,11 @@ def test_where_it_is_not_told_nothing_is_made_up(root: Path) -> None:
     assert nowhere.exclusive() is None
 
 
+def test_what_this_program_has_open_is_known(root: Path) -> None:
+    assert Loopback("/dev/video10", root).open_here()
+    assert not Loopback("/dev/video11", root).open_here()
+
+
 def test_the_form_of_the_frames(root: Path) -> None:
     assert Loopback("/dev/video10", root).form() == "YU12:1280x720"
     assert Loopback("/dev/video11", root).form() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class Loopback:
         except (OSError, ValueError):
             return None
         return max(0, opened - self._own())
+
+    def open_here(self) -> bool:
+        """Whether this program has the device open."""
+        return self.device in self._opened()
 
     def form(self) -> str | None:
         """What the frames are like now, as "YU12:1280x720"; None: that is for who feeds it next to say."""
@@ -96,13 +101,16 @@ class Loopback:
     def _own(self) -> int:
         """How many times this program has devices of the module open."""
         folder = self.root / _DEVICES
-        count = 0
+        names = [Path(opened).name for opened in self._opened()]
+        return sum(
+            name == _CONTROL or (name.startswith("video") and (folder / name / "max_openers").exists())
+            for name in names
+        )
+
+    def _opened(self) -> list[str]:
+        """What this program has open, a name for each time."""
+        found = []
         for link in (self.root / "proc/self/fd").iterdir():
-            try:
-                name = Path(os.readlink(link)).name
-            except OSError:
-                continue
-            count += name == _CONTROL or (
-                name.startswith("video") and (folder / name / "max_openers").exists()
-            )
-        return count
+            with contextlib.suppress(OSError):
+                found.append(os.readlink(link))
+        return found

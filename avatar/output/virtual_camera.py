@@ -111,7 +111,9 @@ def _take_back(device: str | None) -> None:
     """Free the devices of a program that was killed: nobody has them open, and yet they take no frames."""
     for one in virtual_camera_devices():
         loopback = Loopback(one.device)
-        if device in (None, one.device) and loopback.others() == 0 and loopback.takes_frames() is False:
+        if device not in (None, one.device) or loopback.open_here():
+            continue
+        if loopback.others() == 0 and loopback.takes_frames() is False:
             loopback.give_back()
 
 
