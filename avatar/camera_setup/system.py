@@ -71,7 +71,7 @@ def this_system() -> System:
         home=Path.home(),
         groups=_groups(),
         is_root=hasattr(os, "geteuid") and os.geteuid() == 0,
-        may_use=lambda path: os.access(path, os.R_OK | os.W_OK),
+        may_use=_may_use,
         capabilities=lambda device: Loopback(device).capabilities(),
         registry=classes_root,
         ask=_ask,
@@ -96,8 +96,38 @@ def _groups() -> frozenset[str]:
         return frozenset()
     import grp
 
-    mine = {*os.getgroups(), os.getegid()}
+    caller = _caller()
+    mine = os.getgrouplist(*caller) if caller else {*os.getgroups(), os.getegid()}
     return frozenset(group.gr_name for group in grp.getgrall() if group.gr_gid in mine)
+
+
+def _may_use(path: Path) -> bool:
+    """Whether who wants the camera may read and write it."""
+    caller = _caller()
+    if caller is None:
+        return os.access(path, os.R_OK | os.W_OK)
+    # Asked as that user, since access lists can say more than owner and group.
+    user, group = caller
+    asked = subprocess.run(
+        ["test", "-r", path, "-a", "-w", path],
+        user=user,
+        group=group,
+        extra_groups=os.getgrouplist(user, group),
+        check=False,
+    )
+    return asked.returncode == 0
+
+
+def _caller() -> tuple[str, int] | None:
+    """Name and group of who called sudo; None: nobody did, or he is not known here."""
+    if sys.platform == "win32" or os.geteuid() != 0 or (name := os.environ.get("SUDO_USER")) is None:
+        return None
+    import pwd
+
+    try:
+        return name, pwd.getpwnam(name).pw_gid
+    except KeyError:
+        return None
 
 
 def _ask(command: Sequence[str]) -> str:
