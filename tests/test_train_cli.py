@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import pytest
 import torch
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from avatar import weights
@@ -34,12 +33,22 @@ def judges(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in JUDGES:
             weights.resolve(name, offline=True)
     except ModelError:
-        monkeypatch.setattr(running, "load_perceptual", lambda: lambda x: [F.avg_pool2d(x, 8)])
-        monkeypatch.setattr(running, "load_identity", lambda: SimpleNamespace(embed=colour))
+        monkeypatch.setattr(running, "load_perceptual", Blur)
+        monkeypatch.setattr(running, "load_identity", Colour)
 
 
-def colour(pictures: Tensor, points: Tensor) -> Tensor:
-    return F.normalize(pictures.mean(dim=(2, 3)), dim=1)
+class Blur(nn.Module):
+    """Stands for the network whose features are compared."""
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        return [F.avg_pool2d(pictures, 8)]
+
+
+class Colour(nn.Module):
+    """Stands for the network that knows people."""
+
+    def embed(self, pictures: Tensor, points: Tensor) -> Tensor:
+        return F.normalize(pictures.mean(dim=(2, 3)), dim=1)
 
 
 @pytest.fixture
