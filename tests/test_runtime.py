@@ -245,12 +245,18 @@ def test_more_threads_have_to_be_worth_it() -> None:
     assert openvino_runtime._worth([10.0, 9.5, 12.0]) == 0
 
 
+def test_where_a_thread_has_to_wait_the_usual_number_is_taken() -> None:
+    assert openvino_runtime._choice([1, 2, 3, 4], [10.0, 6.0, 5.0, 4.0], 1.02) == 3
+    assert openvino_runtime._choice([1, 2, 3, 4], [20.0, 31.0, 40.0, 35.0], 1.6) == 1
+    assert openvino_runtime._choice([1], [20.0], 1.6) == 0
+
+
 @pytest.mark.parametrize("busy", [0, 1])
 def test_who_works_beside_does_not_choose_the_number_of_threads(
     monkeypatch: pytest.MonkeyPatch, busy: int
 ) -> None:
     """Half of the frames of one number are held up; the other half tells."""
-    now = [0.0]
+    now, worked = [0.0], [0.0]
 
     class Timed:
         def __init__(self, file: Path, precision: str, threads: int) -> None:
@@ -260,10 +266,12 @@ def test_who_works_beside_does_not_choose_the_number_of_threads(
             self._calls += 1
             held_up = self.threads == busy + 1 and self._calls % 2
             now[0] += (0.006 if self.threads == 2 else 0.010) + (0.05 if held_up else 0)
+            worked[0] += 0.012 if self.threads == 2 else 0.010
 
     monkeypatch.setattr(openvino_runtime, "OpenVinoRuntime", Timed)
     monkeypatch.setattr(openvino_runtime, "_usable", lambda: 2)
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: worked[0])
     runtime, took_ms = openvino_runtime.fastest(Path("none"), "fp32", [None])  # type: ignore[list-item]
     assert runtime.threads == 2 and took_ms == pytest.approx(6)
 

@@ -28,6 +28,10 @@ QUICK = 20
 """Percentile of a number's times that is compared."""
 WORTH = 0.9
 """More threads have to take less than this part of the time of fewer, or they are not worth their heat."""
+BUSY = 1.25
+"""A thread that takes so many times as long as it works has to wait for others' programs."""
+USUAL = 2
+"""Threads that are taken where nothing can be measured: they were best on all computers with two cores."""
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -90,18 +94,29 @@ def fastest(file: Path, precision: str, frames: Sequence[FrameInputs]) -> tuple[
     """The number of threads that suits this computer, and how long a frame takes with it, undisturbed [ms].
 
     It is kept for good, and what else the computer does now must not decide: all have their turns in each
-    round, and the quicker frames of each count.
+    round, and the quicker frames of each count. Where one thread alone has to wait for a processor, several
+    can only look bad, and the usual number is taken.
     """
     runtimes = [OpenVinoRuntime(file, precision, threads) for threads in _counts(_usable())]
     took: list[list[float]] = [[] for _ in runtimes]
+    waits = []
     for number in range(WARM_UP + ROUNDS):
         for runtime, times in zip(runtimes, took, strict=True):
-            begin = time.perf_counter()
+            begin, worked = time.perf_counter(), time.process_time()
             runtime(frames[number % len(frames)])
             times.append((time.perf_counter() - begin) * 1e3)
+            if runtime.threads == 1:
+                waits.append(times[-1] / 1e3 / max(1e-6, time.process_time() - worked))
     quick = [float(np.percentile(times[WARM_UP:], QUICK)) for times in took]
-    best = _worth(quick)
+    best = _choice([runtime.threads for runtime in runtimes], quick, float(np.median(waits)))
     return runtimes[best], quick[best]
+
+
+def _choice(counts: Sequence[int], times: Sequence[float], wait: float) -> int:
+    """Which number of threads to take, by their times, and by how much longer one took than it worked."""
+    if wait > BUSY:
+        return max(index for index, count in enumerate(counts) if count <= USUAL)
+    return _worth(times)
 
 
 def _worth(times: Sequence[float]) -> int:
