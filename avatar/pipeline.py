@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
@@ -17,14 +18,12 @@ from avatar.identity.views import with_view
 from avatar.records import U8, Frame, Identity, Motion
 from avatar.runtime import PLAIN, Wanted, on_card
 from avatar.tools.facemesh import HEAD_FACES, face_height
-from avatar.tools.placement import Mode
+from avatar.tools.placement import EVEN, Mode
 from avatar.tools.stats import StageTimes
 from avatar.warp import Warper
 
 CROP_MAX = 1536
 """Longest side of the crop that is ever rendered [px]."""
-EVEN = 4
-"""Sides of rendered crops can be halved twice: halving is cheap, any other ratio costs 15 times as much."""
 SHOTS = 8
 """Views that are taken of a clip."""
 
@@ -135,8 +134,10 @@ class Renderer:
 
     Args:
         identity: who.
-        head_size: side in pixels of the head crop (2.1 heights of the face) that is rendered, whatever size
-            it has on the canvas; None for what the picture itself has.
+        head_size: longest side in pixels of the head crop (2.1 heights of the face). It is drawn at the size
+            that it has on the canvas, if that is smaller: more pixels would be made to be thrown away. None
+            for what the picture itself has, whatever the canvas.
+        share: draw it at so much of that size.
         size: (width, height) of the canvas; None for the picture's own.
         mode: how the picture is fitted to the canvas, see `composite.Compositor`.
         generator: what draws, see `generate.open_generator`.
@@ -156,15 +157,18 @@ class Renderer:
         weights: Path | None = None,
         wanted: Wanted = PLAIN,
         times: StageTimes | None = None,
+        share: float = 1.0,
     ) -> None:
         self.times = times
         self._composite = Compositor(identity, size=size, mode=mode)
-        side = (
-            identity.front.texture.shape[0]
-            if head_size is None
-            else EVEN * round(head_size * crop_faces(identity) / HEAD_FACES / EVEN)
-        )
+        if head_size is None:
+            side = identity.front.texture.shape[0]
+        else:
+            side = round(head_size * crop_faces(identity) / HEAD_FACES)
+            side = EVEN * math.ceil(share * min(side, self._composite.placement.head.width) / EVEN)
         side = min(side, CROP_MAX)
+        self.head_size = round(side * HEAD_FACES / crop_faces(identity))
+        """At which it is drawn."""
         self._generate = open_generator(generator, identity, side, weights=weights, wanted=wanted)
         self._warp = warper_for(self._generate, identity, side)
         self._card = _card_of(self._warp, self._generate, self._composite)

@@ -57,12 +57,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         portrait=arguments.portrait,
         size=arguments.size,
         head=arguments.head,
+        fit=arguments.fit,
         generator=arguments.generator,
         wanted=shared.wanted_runtime(arguments),
         weights=arguments.weights,
         identity=identity,
     ) as rig:
-        box = mouth_snap.mouth_box(identity, arguments.size, "extend")
+        box = mouth_snap.mouth_box(identity, arguments.size, arguments.fit)
         if box[0] < timecode.SIZE[0] and box[1] < timecode.SIZE[1]:
             raise AvatarError("the time code would cover the avatar's mouth; take a larger --size")
         device = _device(arguments.far_end)

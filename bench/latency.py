@@ -60,8 +60,9 @@ def add_rig(parser: argparse.ArgumentParser) -> None:
         type=shared.whole_number_in(128, 1024),
         default=shared.DEFAULT_HEAD,
         metavar="PIXELS",
-        help="size at which the head is drawn (default: %(default)s)",
+        help="longest side at which the head is drawn (default: %(default)s)",
     )
+    parser.add_argument("--fit", choices=shared.FITS, default=shared.FITS[0], help="as of avatar run")
     shared.add_generator(parser)
 
 
@@ -74,6 +75,7 @@ def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> d
         portrait=arguments.portrait,
         size=arguments.size,
         head=arguments.head,
+        fit=arguments.fit,
         generator=arguments.generator,
         wanted=shared.wanted_runtime(arguments),
         weights=arguments.weights,
@@ -85,6 +87,7 @@ def measure(arguments: argparse.Namespace, *, warm_up_s: float = WARM_UP_S) -> d
         return report(
             summary,
             size=arguments.size,
+            head=rig.renderer.head_size,
             generator=rig.generator,
             runtime=rig.renderer.runtime,
             unpaced=arguments.unpaced,
@@ -110,6 +113,7 @@ def report(
     summary: Summary,
     *,
     size: tuple[int, int],
+    head: int,
     generator: str,
     runtime: str | None = None,
     unpaced: bool = False,
@@ -128,6 +132,7 @@ def report(
         "repeated": summary.repeated,
         "frames": summary.frames,
         "size": f"{width}x{height}",
+        "head": head,
         "generator": generator,
         "runtime": runtime,
         "memory_mb": machine.memory_mb(),
@@ -141,8 +146,8 @@ def table(document: dict[str, Any]) -> str:
     age, about = document["age_ms"], document["machine"]
     lines = [
         f"{about['cpu']}, {about['cores']} cores, Python {about['python']}, commit {about['commit']}",
-        f"{document['frames']} frames of {document['size']}, generator {document['generator']} "
-        f"({document['runtime'] or 'no network'}): "
+        f"{document['frames']} frames of {document['size']}, head {document['head']}, "
+        f"generator {document['generator']} ({document['runtime'] or 'no network'}): "
         f"{document['fps']:.1f} fps, {document['dropped']} dropped, {document['repeated']} repeated",
         "",
         f"{'[ms]':<22}{'p50':>8}{'p95':>8}{'p99':>8}",

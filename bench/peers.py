@@ -39,8 +39,9 @@ WARM_UP = 20
 FRAMES = 90
 """Of ours that are measured, before the others and after them."""
 SHARES = ("p10", "p50", "p95")
-SIZES = {"live": (512, (1280, 720)), "live at 256": (256, (256, 256))}
-"""Side of the head, and the canvas: as it is by default, and the size that most of the others have."""
+SIZES = {"live": (512, (1280, 720)), "live at 256": (256, (568, 568))}
+"""Side of the head, 2.1 heights of the face, and a canvas on which it is so big: the most that is drawn by
+default, and the size that most of the others have, which make such a head and nothing else."""
 
 
 NAMES = {"fomm": "First Order Motion Model", "liveportrait": "LivePortrait", "bilayer": "bi-layer model"}

@@ -18,6 +18,7 @@ from avatar.pipeline import Renderer, enroll_picture
 from avatar.records import Frame, Identity
 from avatar.retarget import Retargeter
 from avatar.runtime import Wanted
+from avatar.tools.placement import Mode
 from avatar.tools.stats import StageTimes
 from avatar.track import FaceTracker
 from avatar.weights import resolve
@@ -76,6 +77,7 @@ def open_rig(
     portrait: Path | None,
     size: tuple[int, int],
     head: int,
+    fit: Mode = "extend",
     generator: str,
     wanted: Wanted,
     weights: Path | None = None,
@@ -89,7 +91,8 @@ def open_rig(
             and back without end.
         portrait: a picture or .avatar file; None for the astronaut of scikit-image.
         size: canvas, (width, height).
-        head: size at which the head is drawn [px].
+        head: longest side at which the head is drawn [px].
+        fit: how the portrait is laid into the canvas.
         generator: what draws it,
         wanted: and what runs its network.
         weights: networks instead of those that come with the program.
@@ -113,7 +116,7 @@ def open_rig(
             identity,
             head_size=head,
             size=size,
-            mode="extend",
+            mode=fit,
             generator=generator,
             weights=weights,
             wanted=wanted,

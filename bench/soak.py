@@ -155,6 +155,7 @@ def soak(arguments: argparse.Namespace) -> tuple[list[Row], dict[str, Any]]:
         portrait=arguments.portrait,
         size=arguments.size,
         head=arguments.head,
+        fit=arguments.fit,
         generator=arguments.generator,
         wanted=shared.wanted_runtime(arguments),
         weights=arguments.weights,

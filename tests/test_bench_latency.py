@@ -26,6 +26,7 @@ KEYS = [
     "repeated",
     "frames",
     "size",
+    "head",
     "generator",
     "runtime",
     "memory_mb",
@@ -47,7 +48,7 @@ SUMMARY = Summary(
 
 
 def test_the_document_has_exactly_these_keys() -> None:
-    document = latency.report(SUMMARY, size=(1280, 720), generator="warp")
+    document = latency.report(SUMMARY, size=(1280, 720), head=512, generator="warp")
     assert list(document) == KEYS
     assert json.loads(json.dumps(document)) == document
     assert (document["fps"], document["motion_lag_ms"], document["dropped"]) == (29.99, 12.3, 3)
@@ -56,14 +57,14 @@ def test_the_document_has_exactly_these_keys() -> None:
 
 
 def test_an_unpaced_clip_has_no_age() -> None:
-    document = latency.report(SUMMARY, size=(640, 360), generator="warp", unpaced=True)
+    document = latency.report(SUMMARY, size=(640, 360), head=512, generator="warp", unpaced=True)
     assert list(document) == KEYS
     assert document["age_ms"] == {"p50": None, "p95": None, "p99": None}
     assert "age at hand-over             -" in latency.table(document)
 
 
 def test_the_table_shows_what_the_document_says() -> None:
-    text = latency.table(latency.report(SUMMARY, size=(1280, 720), generator="warp"))
+    text = latency.table(latency.report(SUMMARY, size=(1280, 720), head=512, generator="warp"))
     assert "600 frames of 1280x720" in text and "30.0 fps" in text
     assert "3 dropped, 4 repeated" in text
     rows = {line.strip().split("  ")[0]: line.split() for line in text.splitlines()}
@@ -73,7 +74,7 @@ def test_the_table_shows_what_the_document_says() -> None:
 
 
 def test_the_plot_shows_what_is_known(tmp_path: Path) -> None:
-    document = latency.report(SUMMARY, size=(1280, 720), generator="warp", unpaced=True)
+    document = latency.report(SUMMARY, size=(1280, 720), head=512, generator="warp", unpaced=True)
     latency.draw(document, tmp_path / "latency.png")
     with Image.open(tmp_path / "latency.png") as drawn:
         assert drawn.size[0] > 600

@@ -114,5 +114,18 @@ def test_the_head_size_counts_the_face_not_the_crop(
     asked: list[int] = []
     monkeypatch.setattr("avatar.pipeline.Warper", lambda identity, side, **_: asked.append(side))
     for size in (256, 512, 5000):
-        Renderer(astronaut_identity, head_size=size, generator="warp")
+        Renderer(astronaut_identity, head_size=size, size=(4000, 3000), generator="warp")
     assert asked == pytest.approx([256 * 2.8 / 2.1, 512 * 2.8 / 2.1, CROP_MAX], rel=0.05)
+
+
+def test_no_head_is_drawn_bigger_than_it_is_shown(astronaut_identity: Identity) -> None:
+    def drawn(head: int, canvas: tuple[int, int], share: float = 1.0) -> int:
+        renderer = Renderer(astronaut_identity, head_size=head, size=canvas, generator="warp", share=share)
+        return renderer.head_size
+
+    shown = round(309 * 2.1 / crop_faces(astronaut_identity))
+    assert drawn(512, (512, 512)) == pytest.approx(shown, abs=4)
+    assert drawn(512, (1024, 1024)) == pytest.approx(2 * shown, abs=4)
+    assert drawn(128, (1024, 1024)) == pytest.approx(128, abs=4)
+    assert drawn(512, (512, 512), 0.5) == pytest.approx(shown / 2, abs=4)
+    assert drawn(128, (1024, 1024), 0.5) == pytest.approx(64, abs=4)

@@ -27,7 +27,7 @@ def test_fit_shows_the_whole_picture_in_the_middle(picture: tuple[int, int], cro
     put = place(picture, crop, HD, "fit")
     assert put.picture.top == 0
     assert put.picture.bottom == 720
-    assert put.scale == pytest.approx(720 / picture[1], rel=0.005)
+    assert put.scale == pytest.approx(720 / picture[1], rel=0.01)
     assert abs(put.picture.left - (1280 - put.picture.right)) <= 2
 
 
@@ -59,7 +59,7 @@ def test_extend_grows_a_small_face() -> None:
 def test_extend_leaves_a_big_face_alone() -> None:
     picture, _ = SQUARE
     put = place(picture, Crop(40, 40, 430), HD, "extend", face=0.36)
-    assert put.scale == pytest.approx(720 / picture[1], rel=0.005)
+    assert put.scale == pytest.approx(720 / picture[1], rel=0.01)
     assert put.picture.top == 0
     assert put.picture.bottom == 720
 

@@ -22,6 +22,7 @@ WIDTH = 100
 
 DEFAULT_SIZE = (1280, 720)
 DEFAULT_HEAD = 512
+FITS = ("extend", "fit", "fill")
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
 PRESETS = ("live", "paper", "paper-small")
@@ -167,8 +168,8 @@ def add_canvas(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--fit",
-        choices=("fit", "fill", "extend"),
-        default="extend",
+        choices=FITS,
+        default=FITS[0],
         help="how the portrait is laid into that size: fit = whole, with bars; fill = cut to fill it; "
         "extend = brought near the head, with blurred surroundings (default: %(default)s)",
     )
@@ -177,7 +178,8 @@ def add_canvas(parser: argparse.ArgumentParser) -> None:
         type=whole_number_in(128, 1024),
         default=DEFAULT_HEAD,
         metavar="PIXELS",
-        help="size at which the moving head is drawn: smaller is faster (default: %(default)s)",
+        help="longest side at which the moving head is drawn, never bigger than it is shown: smaller is "
+        "faster (default: %(default)s)",
     )
 
 

@@ -266,13 +266,14 @@ class Play:
         with _quiet() if generator in self._made else contextlib.nullcontext():
             renderer = Renderer(
                 identity,
-                head_size=round(share * arguments.head),
+                head_size=arguments.head,
                 size=arguments.size,
                 mode=arguments.fit,
                 generator=generator,
                 weights=arguments.weights,
                 wanted=shared.wanted_runtime(arguments),
                 times=self._times,
+                share=share,
             )
         self._made.add(generator)
         return Cast(Retargeter(identity, mode=self._motion), renderer)
