@@ -121,7 +121,8 @@ def test_the_head_size_counts_the_face_not_the_crop(
 def test_no_head_is_drawn_bigger_than_it_is_shown(astronaut_identity: Identity) -> None:
     def drawn(head: int, canvas: tuple[int, int], share: float = 1.0) -> int:
         renderer = Renderer(astronaut_identity, head_size=head, size=canvas, generator="warp", share=share)
-        return renderer.head_size
+        size: int = renderer.head_size
+        return size
 
     shown = round(309 * 2.1 / crop_faces(astronaut_identity))
     assert drawn(512, (512, 512)) == pytest.approx(shown, abs=4)

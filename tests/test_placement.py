@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from avatar.records import Crop
-from avatar.tools.placement import FACE_SHARE, MODES, Mode, Rect, place
+from avatar.tools.placement import EVEN, FACE_SHARE, MODES, Mode, Rect, place
 
 HD = (1280, 720)
 UPRIGHT = (720, 1280), Crop(120, 190, 470)
@@ -27,7 +27,7 @@ def test_fit_shows_the_whole_picture_in_the_middle(picture: tuple[int, int], cro
     put = place(picture, crop, HD, "fit")
     assert put.picture.top == 0
     assert put.picture.bottom == 720
-    assert put.scale == pytest.approx(720 / picture[1], rel=0.01)
+    assert put.scale == pytest.approx(720 / picture[1], rel=0.005)
     assert abs(put.picture.left - (1280 - put.picture.right)) <= 2
 
 
@@ -62,6 +62,14 @@ def test_extend_leaves_a_big_face_alone() -> None:
     assert put.scale == pytest.approx(720 / picture[1], rel=0.01)
     assert put.picture.top == 0
     assert put.picture.bottom == 720
+
+
+@pytest.mark.parametrize("mode", ["fill", "extend"])
+def test_heads_have_sides_that_can_be_halved_twice(mode: Mode) -> None:
+    for side in range(300, 312):
+        put = place((1000, 900), Crop(300, 100, side), HD, mode)
+        assert put.head.width % EVEN == 0
+        assert put.head.width == pytest.approx(put.scale * side)
 
 
 def test_extend_never_grows_past_the_canvas() -> None:

@@ -96,8 +96,9 @@ def place(
     """
     _check(picture, crop, canvas, mode)
     scale = _scale(picture, crop.side * face, canvas, mode)
-    # Up, so that no thin line of canvas is left uncovered. A picture in its own size is not resampled.
-    whole = 1 if abs(scale - 1) * crop.side < 1 else EVEN
+    # Up, so that no thin line of canvas is left uncovered; but nothing is cut off to fit, and a picture in
+    # its own size is not resampled.
+    whole = 1 if mode == "fit" or abs(scale - 1) * crop.side < 1 else EVEN
     side = whole * math.ceil(scale * crop.side / whole - 1e-6)
     scale = side / crop.side
     centred_on_head = mode != "fit"
