@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from avatar.call.weather import FINE, REPORTS, TIRED, Weather
+from avatar.call.weather import FINE, KEPT, REPORTS, TIRED, Weather
 
 
 def told(weather: Weather, lost: float, round_trip_s: float | None, times: int = REPORTS) -> list[str | None]:
@@ -27,3 +27,10 @@ def test_a_gust_is_not_told() -> None:
 
 def test_a_far_receiver_is_no_tired_network() -> None:
     assert set(told(Weather(), 0.0, 0.5, 20)) == {None}
+
+
+def test_another_way_that_is_longer_for_good_is_no_tired_network_for_ever() -> None:
+    weather = Weather()
+    told(weather, 0.0, 0.03, 10)
+    assert TIRED in told(weather, 0.0, 0.6, REPORTS)
+    assert FINE in told(weather, 0.0, 0.6, KEPT + REPORTS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shlex
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 from call_fakes import Browser, calling, only_loopback, run
+from control_fakes import status
 from PIL import Image
 
 from avatar.cli import main
 from avatar.cli.calling import open_stages
+from avatar.cli.live import Outputs
 from avatar.cli.main import build_parser
+from avatar.control.pace import SHARES
+from avatar.live import Status
+from avatar.pipeline import Renderer
 from avatar.records import U8, Identity, Observation
 from avatar.weights import resolve
 
@@ -169,3 +175,34 @@ def test_the_guest_sees_that_it_is_made(me: str, astronaut_identity: Identity) -
     (top, left), (bottom, right) = changed.min(0), changed.max(0)
     assert top < bottom < height / 4
     assert width / 2 < left < right
+
+
+def test_a_computer_that_does_not_keep_up_draws_the_head_smaller(
+    me: str, astronaut_identity: Identity, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run in which half of the frames are lost."""
+    sizes: list[int] = []
+
+    def slow(*_: object, noted: Callable[[Status], None], **__: object) -> None:
+        deadline = time.monotonic() + 30
+        for half in range(60):
+            noted(status(seconds=half / 2, fps=15.0, dropped=8 * half))
+            if "drawn at" in caplog.text:
+                break
+        while not stages.stage._next and time.monotonic() < deadline:
+            time.sleep(0.02)
+        stages.stage.retarget(Observation(None, 0, 0))
+        renderer = stages.stage._cast.renderer
+        assert isinstance(renderer, Renderer)
+        sizes.append(renderer.head_size)
+
+    monkeypatch.setattr("avatar.cli.live.go", slow)
+    asked = ["call", me, "--camera", me, "--generator", "warp"]
+    with ExitStack() as open_things, caplog.at_level(logging.INFO, "avatar.control"):
+        stages = open_stages(build_parser().parse_args(asked), astronaut_identity, open_things)
+        renderer = stages.stage._cast.renderer
+        assert isinstance(renderer, Renderer)
+        sizes.append(renderer.head_size)
+        stages.go(Outputs(), stop=threading.Event(), seconds=None)
+    assert sizes[1] == pytest.approx(SHARES[1] * sizes[0], abs=4)
+    assert "the head is drawn at 70 % of its size" in caplog.text

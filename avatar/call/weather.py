@@ -7,10 +7,14 @@ size came out nearer to the picture than a smaller one that was enlarged again (
 
 from __future__ import annotations
 
+from collections import deque
+
 MANY = 0.10
 """Losses from which on others see it,"""
 WAIT_S = 0.3
 """and a round trip so much above the shortest one: packets wait somewhere, and the talk lags."""
+KEPT = 60
+"""Round trips among which the shortest is looked for: on another way, all are longer for good."""
 REPORTS = 4
 """So many reports in a row, about one a second, before a change is told."""
 
@@ -24,7 +28,7 @@ class Weather:
     def __init__(self) -> None:
         self._tired = False
         self._otherwise = 0
-        self._shortest_s: float | None = None
+        self._round_trips_s: deque[float] = deque(maxlen=KEPT)
 
     def __call__(self, lost: float, round_trip_s: float | None) -> str | None:
         """Take one report; gives words when the weather has changed.
@@ -35,9 +39,8 @@ class Weather:
         """
         tired = lost > MANY
         if round_trip_s is not None:
-            shortest = self._shortest_s
-            self._shortest_s = round_trip_s if shortest is None else min(shortest, round_trip_s)
-            tired = tired or round_trip_s > self._shortest_s + WAIT_S
+            self._round_trips_s.append(round_trip_s)
+            tired = tired or round_trip_s > min(self._round_trips_s) + WAIT_S
         self._otherwise = 0 if tired == self._tired else self._otherwise + 1
         if self._otherwise < REPORTS:
             return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,14 +15,14 @@ from typing import TYPE_CHECKING, Protocol
 from avatar.cli import arguments as shared
 from avatar.cli import live
 from avatar.cli.keys import Keys
-from avatar.errors import CallError
+from avatar.errors import AvatarError, CallError
 
 if TYPE_CHECKING:
     from avatar.call import BrowserCamera, Ice
     from avatar.call.sound import SoundFeed
     from avatar.capture import Source as CaptureSource
-    from avatar.control import Stage
-    from avatar.live import Summary
+    from avatar.control import Cast, Stage
+    from avatar.live import Status, Summary
     from avatar.records import Frame, Identity
     from avatar.tools.stats import StageTimes
     from avatar.track import FaceTracker
@@ -31,6 +33,8 @@ FPS = 30.0
 BROWSER = "browser"
 CODECS = ("vp8", "h264")
 QUALITIES = ("usual", "high")
+
+_log = logging.getLogger(__name__)
 
 
 class Calling(Protocol):
@@ -118,20 +122,40 @@ class Stages:
     """Retargets and renders, and lays the badge over it."""
     times: StageTimes
     fps: float
+    make: Callable[[float], Cast]
+    """Makes who plays anew, with the head at a part of its size."""
 
     def go(self, outputs: live.Outputs, *, stop: threading.Event, seconds: float | None) -> Summary:
-        """Run live, as `live.go`."""
-        return live.go(
-            self.source,
-            self.tracker,
-            self.stage.retarget,
-            self.stage,
-            outputs,
-            times=self.times,
-            stop=stop,
-            fps=self.fps,
-            seconds=seconds,
-        )
+        """Run live, as `live.go`; the head is drawn smaller where the computer does not keep up."""
+        from avatar.control import Aside, Pace
+
+        pace = Pace(self.fps)
+        with contextlib.closing(Aside(lambda: None)) as aside:
+
+            def noted(status: Status) -> None:
+                if pace.noted(status, busy=aside.busy is not None):
+                    aside.do("renew", lambda: self._put_on(pace.share))
+
+            return live.go(
+                self.source,
+                self.tracker,
+                self.stage.retarget,
+                self.stage,
+                outputs,
+                times=self.times,
+                stop=stop,
+                fps=self.fps,
+                seconds=seconds,
+                noted=noted,
+            )
+
+    def _put_on(self, share: float) -> None:
+        try:
+            cast = self.make(share)
+            cast.rehearse()
+            self.stage.exchange(cast)
+        except AvatarError as error:
+            _log.warning("the head stays as big as it is: %s", error)
 
 
 def open_stages(
@@ -147,16 +171,23 @@ def open_stages(
     from avatar.track import FaceTracker
 
     times = StageTimes()
-    renderer = Renderer(
-        identity,
-        head_size=arguments.head,
-        size=arguments.size,
-        mode=arguments.fit,
-        generator=arguments.generator,
-        weights=arguments.weights,
-        wanted=shared.wanted_runtime(arguments),
-        times=times,
-    )
+
+    def make(share: float) -> Cast:
+        renderer = Renderer(
+            identity,
+            head_size=arguments.head,
+            size=arguments.size,
+            mode=arguments.fit,
+            generator=arguments.generator,
+            weights=arguments.weights,
+            wanted=shared.wanted_runtime(arguments),
+            times=times,
+            share=share,
+        )
+        return Cast(Retargeter(identity, mode=arguments.motion), renderer)
+
+    stage = Stage(make(1.0))
+    stage.badge = arguments.badge is not False
     source: CaptureSource | BrowserCamera
     tracker: FaceTracker | None
     if arguments.camera == BROWSER:
@@ -172,9 +203,7 @@ def open_stages(
         )
         tracker = live.open_tracker(source, arguments.tracker, open_things)
     open_things.callback(source.close)
-    stage = Stage(Cast(Retargeter(identity, mode=arguments.motion), renderer))
-    stage.badge = arguments.badge is not False
-    return Stages(source, tracker, stage, times, arguments.fps or source.fps or FPS)
+    return Stages(source, tracker, stage, times, arguments.fps or source.fps or FPS, make)
 
 
 def talk(

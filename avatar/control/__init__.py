@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from avatar.control.aside import Aside
 from avatar.control.backdrops import Backdrops
 from avatar.control.control import Control
 from avatar.control.driver_view import DriverView
@@ -17,6 +18,7 @@ from avatar.control.stage import Cast, Stage
 
 __all__ = [
     "GUEST",
+    "Aside",
     "Backdrops",
     "Cast",
     "Control",

@@ -120,11 +120,7 @@ class Control:
     def noted(self, status: Status) -> None:
         """Take note of how the run goes."""
         self._status = status
-        pace = self._parts.pace
-        if self._aside.busy or status.resting:
-            pace.disturbed()
-        elif pace(status):
-            _log.info("the head is drawn at %.0f %% of its size, as this computer allows", 100 * pace.share)
+        if self._parts.pace.noted(status, busy=self._aside.busy is not None):
             self.renew()
         for listener in self._listeners:
             listener("status")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from avatar.live import Status
 
 SHARES = (1.0, 0.7, 0.5)
@@ -17,6 +19,8 @@ CALM_S = 20.0
 CALM_MAX_S = 640.0
 """but never longer than this."""
 WARM_UP_S = 6.0
+
+_log = logging.getLogger(__name__)
 
 
 class Pace:
@@ -42,6 +46,20 @@ class Pace:
     def share(self) -> float:
         """Of the wanted size of the head."""
         return SHARES[self.level]
+
+    def noted(self, status: Status, *, busy: bool) -> bool:
+        """Take note of how the run goes, and say in the log when the level changes, which this gives.
+
+        Args:
+            status: of the run.
+            busy: something else takes time just now.
+        """
+        if busy or status.resting:
+            self.disturbed()
+            return False
+        if changed := self(status):
+            _log.info("the head is drawn at %.0f %% of its size, as this computer allows", 100 * self.share)
+        return changed
 
     def disturbed(self) -> None:
         """Something else takes time just now: what is seen meanwhile says nothing."""
