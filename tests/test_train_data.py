@@ -25,6 +25,7 @@ from avatar.train.data.samples import Sample, SampleOptions, Samples, _mirrored
 from avatar.train.losses import cut_boxes
 
 TINY = SampleOptions(size=64, views=2, reference_size=64)
+CPU = torch.device("cpu")
 
 # Which clips there are
 
@@ -285,7 +286,7 @@ def test_close_ups_are_what_the_window_shows_there(files: list[Path]) -> None:
 def test_a_batch_is_its_samples(files: list[Path]) -> None:
     samples = Samples(files, TINY, seed=0)
     stream = batches(files, TINY, seed=0, size=3, first=2, step=5, workers=0)
-    first, second = next(stream), next(stream)
+    first, second = next(stream).to(CPU), next(stream).to(CPU)
     for batch, start in ((first, 6), (second, 21)):
         assert batch.number == start and batch.valid.sum(dim=1).tolist() == [
             samples[start + i].count for i in range(3)
@@ -301,7 +302,7 @@ def test_processes_make_the_same_batches(files: list[Path]) -> None:
     alone = batches(files, TINY, seed=0, size=2, first=1, step=2, workers=0)
     helped = batches(files, TINY, seed=0, size=2, first=1, step=2, workers=1)
     for _ in range(2):
-        assert_same_batch(next(alone), next(helped))
+        assert_same_batch(next(alone).to(CPU), next(helped).to(CPU))
 
 
 def assert_same_batch(one: Batch, other: Batch) -> None:

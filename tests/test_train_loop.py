@@ -32,6 +32,7 @@ from avatar.train.step import Judges, critic_losses, generator_losses, make
 
 TINY = replace(DEFAULTS["tiny"], bf16=False)
 STEP = TINY.batch
+CPU = torch.device("cpu")
 NEVER = 10**9
 
 
@@ -67,7 +68,7 @@ def test_one_clip_is_learnt_by_heart(files: list[Path]) -> None:
     """In 40 steps the error on four samples falls below 0.6 of the bare warp's."""
     preset = PRESETS["tiny"]
     sample = SampleOptions(64, 2, preset.reference_size, preset.style, augment=False)
-    batch = next(batches(files[:1], sample, seed=0, size=4, workers=0))
+    batch = next(batches(files[:1], sample, seed=0, size=4, workers=0)).to(CPU)
     torch.manual_seed(0)
     nets = TrainedTogether.build(preset, 1)
     adam = torch.optim.Adam(nets.networks.parameters(), 1e-3, (0.9, 0.99))
@@ -89,7 +90,7 @@ def test_a_step_teaches_all_that_is_trained(files: list[Path], name: str) -> Non
     preset = PRESETS[name]
     options = replace(DEFAULTS[name], size=64, bf16=False)
     sample = SampleOptions(64, 2, preset.reference_size, preset.style)
-    batch = next(batches(files, sample, seed=0, size=2, workers=0))
+    batch = next(batches(files, sample, seed=0, size=2, workers=0)).to(CPU)
     torch.manual_seed(0)
     nets = TrainedTogether.build(preset, len(files))
     awake(nets.networks)
@@ -124,7 +125,9 @@ def test_people_who_are_held_back_are_looked_at(
 ) -> None:
     monkeypatch.setattr(report, "LOOKED_AT", 1)
     preset = PRESETS[name]
-    batch = report.held_back_batches(files[:1], SampleOptions(64, 2, preset.reference_size, preset.style))
+    batch = report.held_back_batches(
+        files[:1], SampleOptions(64, 2, preset.reference_size, preset.style), CPU
+    )
     nets = TrainedTogether.build(preset, 1)
     figures = report.look(nets, batch, tmp_path / "sheet.png")
     assert figures.keys() == {
@@ -212,9 +215,8 @@ def test_a_run_that_settles_moves_less_at_its_end(files: list[Path], tmp_path: P
 
 def test_the_critic_of_the_window_sees_a_piece_of_it(files: list[Path]) -> None:
     preset = PRESETS["tiny"]
-    batch = next(
-        batches(files, SampleOptions(64, 2, preset.reference_size, preset.style), seed=0, size=2, workers=0)
-    )
+    sample = SampleOptions(64, 2, preset.reference_size, preset.style)
+    batch = next(batches(files, sample, seed=0, size=2, workers=0)).to(CPU)
     nets = TrainedTogether.build(preset, len(files))
     seen: list[tuple[int, ...]] = []
     nets.critics["whole"].register_forward_pre_hook(

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch.multiprocessing.spawn import spawn
 
 from avatar.errors import AvatarError
-from avatar.train.data.batches import Batch, batches
+from avatar.train.data.batches import PackedBatch, batches
 from avatar.train.loop import CHECKPOINT, METRICS, Rhythm, train
 from avatar.train.options import DEFAULTS
 from avatar.train.processes import Processes
@@ -34,7 +34,7 @@ def work(rank: int, port: int, folder: Path, files: list[Path]) -> None:
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), **address}
     numbers: list[int] = []
 
-    def noted(*args: Any, **options: Any) -> Iterator[Batch]:
+    def noted(*args: Any, **options: Any) -> Iterator[PackedBatch]:
         for batch in batches(*args, **options):
             numbers.append(batch.number)
             yield batch

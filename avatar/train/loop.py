@@ -111,7 +111,7 @@ def train(
         step=processes.count,
         workers=workers,
     )
-    looked_at = [b.to(device) for b in held_back_batches(held_back, sample)] if processes.first else []
+    looked_at = held_back_batches(held_back, sample, device) if processes.first else []
     meter, saved_ns = Meter(), clock.now_ns()
 
     def go_down(name: str, loss: Tensor) -> None:

@@ -54,8 +54,8 @@ class TrainedTogether:
 
     def follow(self, decay: float) -> None:
         """Move the average a step towards the networks."""
-        slow, fast = self.average.state_dict(), self.networks.state_dict()
+        fast = self.networks.state_dict()
+        pairs = [(slow, fast[name]) for name, slow in self.average.state_dict().items()]
+        slow, towards = zip(*((one, other) for one, other in pairs if one.is_floating_point()), strict=True)
         with torch.no_grad():
-            for name, value in slow.items():
-                if value.is_floating_point():
-                    value.lerp_(fast[name], 1 - decay)
+            torch._foreach_lerp_(slow, towards, 1 - decay)

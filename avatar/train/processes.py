@@ -48,6 +48,13 @@ class Processes:
         """Whether this is the one that writes files and says things."""
         return self.rank == 0
 
+    @property
+    def helpers(self) -> int:
+        """How many processes had better make samples for this one: a card takes them faster than one can."""
+        if self.device.type == "cpu":
+            return 1
+        return max(1, (os.cpu_count() or 1) // self.count - 1)
+
     def wait(self) -> None:
         """Go on when all have come here."""
         if self.count > 1:

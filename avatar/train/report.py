@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -33,19 +32,21 @@ class Meter:
         self._clear()
 
     def _clear(self) -> None:
-        self._sums: dict[str, list[float]] = {}
+        self._sums: dict[str, list[Tensor]] = {}
         self._samples = 0
 
     def add(self, terms: dict[str, Tensor], batch: Batch, made: Made) -> None:
         """Take in one batch."""
         for name, value in {**{k: v.detach() for k, v in terms.items()}, **errors(batch, made)}.items():
-            self._sums.setdefault(name, []).append(float(value))
+            self._sums.setdefault(name, []).append(
+                value
+            )  # a number only when it is asked for: a card goes on
         self._samples += len(batch.clip)
 
     def line(self, seen: int) -> dict[str, float]:
         """The means, the samples seen and samples a second; the next line begins anew."""
         now = clock.now_ns()
-        figures = {name: round(fmean(values), 5) for name, values in self._sums.items()}
+        figures = {name: round(float(torch.stack(values).mean()), 5) for name, values in self._sums.items()}
         speed = self._samples / ((now - self._start_ns) / 1e9)
         self._start_ns = now
         self._clear()
@@ -65,13 +66,13 @@ def errors(batch: Batch, made: Made) -> dict[str, Tensor]:
     return found
 
 
-def held_back_batches(files: Sequence[Path], options: SampleOptions) -> list[Batch]:
+def held_back_batches(files: Sequence[Path], options: SampleOptions, device: torch.device) -> list[Batch]:
     """The samples of held-back clips that are looked at, always the same."""
     if not files:
         return []
     plain = SampleOptions(options.size, options.views, options.reference_size, options.style, augment=False)
-    stream: Iterator[Batch] = batches(files, plain, seed=1, size=8, workers=0)
-    return [next(stream) for _ in range(LOOKED_AT)]
+    stream = batches(files, plain, seed=1, size=8, workers=0)
+    return [next(stream).to(device) for _ in range(LOOKED_AT)]
 
 
 @torch.no_grad()

@@ -90,6 +90,7 @@ def run(
             rhythm=rhythm,
             say=say,
             keep=lambda nets, seen: save_networks(target, options.preset, nets.average, seen),
+            workers=processes.helpers,
         )
     return target
 

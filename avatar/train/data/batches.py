@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from avatar.model.expression import DriverLook
-from avatar.records import U8
 from avatar.train.data.samples import Sample, SampleOptions, Samples
 
 
@@ -53,43 +51,63 @@ class Batch:
         """What is seen of the driver."""
         return DriverLook(self.close_ups, self.boxes, self.trust)
 
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """B samples as they go from process to process and to the device: pictures are bytes, channels last."""
+
+    arrays: dict[str, Tensor]
+    """By the names of `Batch`, but `target` and `matte` in one, (B, R, R, 4)."""
+    number: int
+
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
-        if self.target.device == device:
-            return self
-        fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
-        moved = {name: x.to(device, non_blocking=True) for name, x in fields.items() if name != "number"}
-        return Batch(**moved, number=self.number)
+        """Unpacked there."""
+        moved = {name: array.to(device, non_blocking=True) for name, array in self.arrays.items()}
+        pictures = {name: _unpacked(moved[name]) for name in PICTURES}
+        target = pictures.pop("target")
+        given: dict[str, Tensor] = {
+            **moved,
+            **pictures,
+            "target": target[:, :3].contiguous(),
+            "matte": target[:, 3:].contiguous(),
+            "close_ups": moved["close_ups"].float().div_(255),
+        }
+        return Batch(**given, number=self.number)
+
+
+PICTURES = ("warps", "drawing", "target", "weight", "references")
+
+
+def pack(samples: Sequence[Sample], number: int = 0) -> PackedBatch:
+    """One batch of `samples`, the first of that number."""
+    count = max(sample.count for sample in samples)  # what no sample has need not be embedded
+    places = torch.arange(count)
+
+    def stacked(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
+
+    arrays = {name: stacked(name) for name in ("warps", "drawing", "target", "boxes", "points", "close_ups")}
+    arrays |= {
+        "weight": stacked("weight")[..., None],
+        "references": torch.from_numpy(np.stack([sample.references[:count] for sample in samples])),
+        "valid": torch.stack([(places < sample.count).float() for sample in samples]),
+        "trust": torch.tensor([sample.trust for sample in samples]),
+        "clip": torch.tensor([sample.clip for sample in samples]),
+    }
+    return PackedBatch(arrays, number)
 
 
 def collate(samples: Sequence[Sample], number: int = 0) -> Batch:
-    """One batch of `samples`, the first of that number."""
-    count = max(sample.count for sample in samples)  # what no sample has need not be embedded
-    targets = _pictures([sample.target for sample in samples])
-    places = torch.arange(count)
-    return Batch(
-        warps=_pictures([sample.warps for sample in samples]),
-        drawing=_pictures([sample.drawing for sample in samples]),
-        target=targets[:, :3].contiguous(),
-        matte=targets[:, 3:].contiguous(),
-        weight=_pictures([sample.weight[..., None] for sample in samples]),
-        references=_pictures([sample.references[:count] for sample in samples]),
-        valid=torch.stack([(places < sample.count).float() for sample in samples]),
-        boxes=torch.from_numpy(np.stack([sample.boxes for sample in samples])),
-        points=torch.from_numpy(np.stack([sample.points for sample in samples])),
-        close_ups=torch.from_numpy(np.stack([sample.close_ups for sample in samples])).float().div_(255),
-        trust=torch.tensor([sample.trust for sample in samples]),
-        clip=torch.tensor([sample.clip for sample in samples]),
-        number=number,
-    )
+    """The same, unpacked on the processor."""
+    return pack(samples, number).to(torch.device("cpu"))
 
 
-def _pictures(arrays: Sequence[U8]) -> Tensor:
-    stacked = torch.from_numpy(np.stack(arrays))
-    return stacked.movedim(-1, -3).float().div_(255).contiguous()
+def _unpacked(pictures: Tensor) -> Tensor:
+    """(..., H, W, C) uint8 to (..., C, H, W), 0..1."""
+    return pictures.movedim(-1, -3).float().div_(255).contiguous()
 
 
-class _Batches(Dataset[Batch]):
+class _Batches(Dataset[PackedBatch]):
     """Batches by number. The samples are opened in the process that makes them."""
 
     def __init__(self, files: Sequence[Path], options: SampleOptions, seed: int, size: int) -> None:
@@ -97,12 +115,12 @@ class _Batches(Dataset[Batch]):
         self._size = size
         self._samples: Samples | None = None
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> PackedBatch:
         if self._samples is None:
             cv2.setNumThreads(1)
             self._samples = Samples(*self._made)
         first = number * self._size
-        return collate([self._samples[first + i] for i in range(self._size)], first)
+        return pack([self._samples[first + i] for i in range(self._size)], first)
 
 
 class _Onwards(Sampler[int]):
@@ -127,7 +145,7 @@ def batches(
     first: int = 0,
     step: int = 1,
     workers: int = 1,
-) -> Iterator[Batch]:
+) -> Iterator[PackedBatch]:
     """Batch `first`, `first` + `step`, ...: the same for the same numbers, however many workers make them.
 
     Args:
