@@ -34,7 +34,7 @@ from bench import machine, plot
 
 CANDIDATES = (
     ("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"),
-    ("tensorrt", "fp16"), ("rtx", "fp16"),
+    ("tensorrt", "fp16"), ("rtx", "fp16"), ("cuda", "fp16"), ("cuda", "fp32"),
 )  # fmt: skip
 WARM_UP = 5
 LEAST_ROUNDS, MOST_S = 10, 60.0

@@ -23,7 +23,7 @@ from avatar.generate import NetworkGenerator, open_networks
 from avatar.pipeline import Renderer
 from avatar.records import U8, Identity, Motion, View
 from avatar.runtime import TensorNetwork, Wanted, tensorrt_runtime
-from avatar.runtime.frame import FrameNetwork
+from avatar.runtime.card_runtime import CardRuntime
 from avatar.runtime.torch_runtime import TorchRuntime
 from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.stats import StageTimes, percentile
@@ -319,35 +319,24 @@ LATENCY_MS = 10.0
 WARM_UP = 12
 
 
-class _PlainOnCard:
-    """The plain network on the card, for a card without TensorRT."""
-
-    def __init__(self, generator: torch.nn.Module) -> None:
-        self.device = torch.device("cuda")
-        self.stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._network = FrameNetwork(generator).to(self.device)
-
-    def draw(self, inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
-        maps: Sequence[Tensor] = self._network(**inputs)
-        return maps
-
-
-def _network_on_card(runtime: str, identity: Identity) -> TensorNetwork:
-    if runtime == "plain":
-        return _PlainOnCard(open_networks("live").networks.generator)
-    if (why := tensorrt_runtime.missing(runtime)) is not None:
+def _network_on_card(wanted: Wanted, identity: Identity) -> TensorNetwork:
+    if wanted.runtime != "cuda" and (why := tensorrt_runtime.missing(wanted.runtime)) is not None:
         pytest.skip(why)
-    generate = Renderer(identity, head_size=256, size=SIZE, wanted=Wanted(runtime))._generate
+    generate = Renderer(identity, head_size=256, size=SIZE, wanted=wanted)._generate
     assert isinstance(generate, NetworkGenerator)
-    assert isinstance(generate.network, tensorrt_runtime.TensorRtRuntime)
+    assert isinstance(generate.network, CardRuntime)
     return generate.network
 
 
 @WITH_CARD
-@pytest.mark.parametrize("runtime", ["plain", "tensorrt", "rtx"])
-def test_a_card_draws_the_same_and_in_time(people: dict[str, Identity], runtime: str) -> None:
+@pytest.mark.parametrize(
+    "wanted",
+    [Wanted("cuda", "fp32"), Wanted("cuda", "fp16"), Wanted("tensorrt"), Wanted("rtx")],
+    ids=lambda wanted: f"{wanted.runtime} {wanted.precision or 'fastest'}",
+)
+def test_a_card_draws_the_same_and_in_time(people: dict[str, Identity], wanted: Wanted) -> None:
     identity, size = people["three views"], (1280, 720)
-    network = _network_on_card(runtime, identity)
+    network = _network_on_card(wanted, identity)
     render = plain(identity, 512, size)
     assert isinstance(render._generate, NetworkGenerator)
     card = CardRenderer(render._warp, render._generate, render._composite, network)
@@ -359,9 +348,9 @@ def test_a_card_draws_the_same_and_in_time(people: dict[str, Identity], runtime:
         begin = time.perf_counter()
         made = finish()
         took_ms.append(1000 * (time.perf_counter() - begin))
-        wanted = beside(motion, number, number * FRAME_NS).rgb
-        if runtime == "plain":
-            check_alike(made, wanted, beside)
+        expected = beside(motion, number, number * FRAME_NS).rgb
+        if wanted.precision == "fp32":
+            check_alike(made, expected, beside)
         else:  # half precision: what `runtime.parity` allows an engine comes on top
-            assert np.abs(made.astype(int) - wanted).mean() <= 1
+            assert np.abs(made.astype(int) - expected).mean() <= 1
     assert percentile(took_ms[WARM_UP:], 50) <= LATENCY_MS

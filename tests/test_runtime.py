@@ -32,7 +32,7 @@ from avatar.runtime import (
     store,
     tensorrt_runtime,
 )
-from avatar.runtime.frame import FrameMaps
+from avatar.runtime.frame import FrameMaps, halved
 from avatar.runtime.probe import Probe, load_probe
 from avatar.runtime.store import NOTE, EngineKey
 from avatar.runtime.torch_runtime import TorchRuntime
@@ -300,6 +300,7 @@ def test_auto_goes_on_without_openvino_and_says_so(
     [
         (Wanted("abacus"), "there is no runtime 'abacus'"),
         (Wanted("torch", "fp16"), "torch has no fp16"),
+        (Wanted("cuda"), "the runtime cuda cannot be had: PyTorch sees no NVIDIA card"),
         (Wanted("openvino", "fp16"), "OpenVINO has no fp16 on this processor"),
     ],
 )
@@ -364,7 +365,7 @@ assert came == [1]
 
 def test_half_precision_leaves_norms_and_maps_whole(probe: Probe) -> None:
     trained = open_networks("live")
-    half = tensorrt_runtime.halved(trained.networks.generator)
+    half = halved(trained.networks.generator)
     kinds = {name.partition(".")[0]: value.dtype for name, value in half.state_dict().items()}
     assert kinds.pop("expression") == torch.float32 and set(kinds.values()) == {torch.float16}
     frames = probe.inputs(trained.preset, trained.networks)[:1]

@@ -1,4 +1,4 @@
-"""How an engine is asked, with stand-ins for the library and the card: addresses, streams and graphs.
+"""How a network on a card is asked, with stand-ins for TensorRT and the card: addresses, streams and graphs.
 
 The engine of the stand-in reads and writes the memory that it was told of, and draws with the plain network.
 What only a card can show, `tests/test_card.py` shows where there is one.
@@ -26,6 +26,8 @@ from avatar.model.presets import PRESETS
 from avatar.pipeline import Renderer
 from avatar.records import Identity
 from avatar.runtime import tensorrt_runtime
+from avatar.runtime.card_runtime import CardRuntime
+from avatar.runtime.cuda_runtime import CudaRuntime
 from avatar.runtime.frame import OUTPUTS, still_inputs
 from avatar.runtime.probe import load_probe
 from avatar.runtime.tensorrt_runtime import TensorRtRuntime
@@ -86,7 +88,7 @@ class Card:
         finally:
             self.current = before
 
-    def recorded(self, runtime: TensorRtRuntime, work: Callable[[], None]) -> Any:
+    def recorded(self, runtime: CardRuntime, work: Callable[[], None]) -> Any:
         """What stands for a graph: it plays on the stream that is current, whatever it was recorded on."""
 
         def replay() -> None:
@@ -101,9 +103,11 @@ def tiny() -> Networks:
     return made_networks("tiny").eval().requires_grad_(False)
 
 
-@pytest.fixture
-def engine(tiny: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TensorRtRuntime:
-    """An engine of `tiny` on the stand-in of a card, whose memory is the processor's."""
+@pytest.fixture(params=["rtx", "cuda"])
+def engine(
+    request: pytest.FixtureRequest, tiny: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> CardRuntime:
+    """`tiny` on the stand-in of a card, whose memory is the processor's."""
     still = still_inputs(TINY, tiny.projection.out_features)
     card = Card(TorchRuntime(tiny.generator, "fp32"), dict(still.arrays()))
     monkeypatch.setattr(tensorrt_runtime, "import_module", lambda _: card.library())
@@ -114,16 +118,21 @@ def engine(tiny: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> T
     monkeypatch.setattr(torch.cuda, "stream", card.stream)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
     monkeypatch.setattr(torch.Tensor, "cuda", torch.Tensor.clone)
-    monkeypatch.setattr(TensorRtRuntime, "_recorded", lambda runtime, work: card.recorded(runtime, work))
-    file = tmp_path / "network.engine"
-    file.write_bytes(b"an engine")
-    made = TensorRtRuntime("rtx", file, "fp32")
+    monkeypatch.setattr(torch.nn.Module, "cuda", lambda module: module)
+    monkeypatch.setattr(CardRuntime, "_recorded", lambda runtime, work: card.recorded(runtime, work))
+    made: CardRuntime
+    if request.param == "cuda":
+        made = CudaRuntime(tiny.generator, still, "fp32")
+    else:
+        file = tmp_path / "network.engine"
+        file.write_bytes(b"an engine")
+        made = TensorRtRuntime("rtx", file, "fp32")
     assert made.device == torch.device("cuda", 0)
     made.device = torch.device("cpu")
     return made
 
 
-def test_an_engine_is_asked_on_its_own_stream(engine: TensorRtRuntime, tiny: Networks) -> None:
+def test_an_engine_is_asked_on_its_own_stream(engine: CardRuntime, tiny: Networks) -> None:
     plain = TorchRuntime(tiny.generator, "fp32")
     for frame in load_probe().inputs(TINY, tiny)[:2]:
         made, wanted = engine(frame), plain(frame)
@@ -131,7 +140,7 @@ def test_an_engine_is_asked_on_its_own_stream(engine: TensorRtRuntime, tiny: Net
             np.testing.assert_allclose(getattr(made, name), getattr(wanted, name), atol=1e-6)
 
 
-def test_tensors_go_in_and_come_out_where_they_lie(engine: TensorRtRuntime, tiny: Networks) -> None:
+def test_tensors_go_in_and_come_out_where_they_lie(engine: CardRuntime, tiny: Networks) -> None:
     plain = TorchRuntime(tiny.generator, "fp32")
     for frame in load_probe().inputs(TINY, tiny)[:2]:
         tensors = {name: torch.from_numpy(array) for name, array in frame.arrays().items()}
@@ -144,7 +153,7 @@ def test_tensors_go_in_and_come_out_where_they_lie(engine: TensorRtRuntime, tiny
 
 
 def test_a_renderer_draws_where_its_engine_is(
-    engine: TensorRtRuntime, tiny: Networks, astronaut_identity: Identity, tmp_path: Path,
+    engine: CardRuntime, tiny: Networks, astronaut_identity: Identity, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     weights = tmp_path / "tiny.safetensors"

@@ -28,7 +28,7 @@ INTERRUPTED = 130
 PRESETS = ("live", "paper", "paper-small")
 """The networks that can be trained."""
 GENERATORS = ("live", "warp", *PRESETS[1:])
-RUNTIMES = ("auto", "tensorrt", "rtx", "openvino", "torch")
+RUNTIMES = ("auto", "tensorrt", "rtx", "cuda", "openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16")
 TRACKERS = ("litert", "mediapipe")
 BACKENDS = ("any", "v4l2", "dshow", "msmf", "avfoundation")
@@ -217,7 +217,8 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         choices=RUNTIMES,
         default=RUNTIMES[0],
         help="what runs the network: auto = the fastest there is, told in a line; tensorrt, rtx = compiled "
-        "for an NVIDIA card; openvino = for this processor; torch = plain PyTorch (default: %(default)s)",
+        "for an NVIDIA card; cuda = plain PyTorch on one; openvino = compiled for this processor; torch = "
+        "plain PyTorch on it (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",

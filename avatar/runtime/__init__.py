@@ -20,7 +20,9 @@ from avatar.errors import ModelError
 from avatar.model.networks import Networks
 from avatar.model.presets import Preset
 from avatar.runtime import openvino_runtime, parity, store, tensorrt_runtime
-from avatar.runtime.frame import FrameInputs, FrameMaps, FrameNetwork, TensorNetwork, still_inputs
+from avatar.runtime.card_runtime import CardRuntime, why_no_card
+from avatar.runtime.cuda_runtime import CudaRuntime
+from avatar.runtime.frame import FrameInputs, FrameMaps, FrameNetwork, TensorNetwork, halved, still_inputs
 from avatar.runtime.onnx_file import write_onnx
 from avatar.runtime.openvino_runtime import OpenVinoRuntime
 from avatar.runtime.probe import load_probe
@@ -66,12 +68,14 @@ class Wanted:
 
 
 PLAIN = Wanted("torch")
-RUNTIMES = ("tensorrt", "rtx", "openvino", "torch")
+RUNTIMES = ("tensorrt", "rtx", "cuda", "openvino", "torch")
 """The fastest first."""
 _ONNX, _ENGINE = "network.onnx", "network.engine"
+_ON_CARDS = (*tensorrt_runtime.LIBRARIES, "cuda")
 _KINDS = {
     "tensorrt": "on a graphics card",
     "rtx": "on a graphics card",
+    "cuda": "on a graphics card",
     "openvino": "on a processor",
     "torch": "left",
 }
@@ -91,10 +95,12 @@ def open_runtime(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
         return TorchRuntime(networks.generator, wanted.precision)
     if wanted.runtime == "openvino":
         return _openvino(wanted, preset, networks)
-    if wanted.runtime in tensorrt_runtime.LIBRARIES:
-        if (why := tensorrt_runtime.missing(wanted.runtime)) is not None:
+    if wanted.runtime in _ON_CARDS:
+        if (why := _missing(wanted.runtime)) is not None:
             raise ModelError(f"the runtime {wanted.runtime} cannot be had: {why}")
         try:
+            if wanted.runtime == "cuda":
+                return _cuda(wanted, preset, networks)
             return _tensorrt(wanted, preset, networks)
         except ModelError:
             raise
@@ -120,12 +126,24 @@ def open_runtime(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
 
 def on_card(runtime: Runtime) -> TensorNetwork | None:
     """A runtime that works on a graphics card; None: it works on the processor."""
-    return runtime if isinstance(runtime, TensorRtRuntime) else None
+    return runtime if isinstance(runtime, CardRuntime) else None
 
 
 def _thought_of(runtime: str) -> bool:
     """Whether `auto` thinks of it: of those for graphics cards only where they can be had."""
-    return runtime not in tensorrt_runtime.LIBRARIES or tensorrt_runtime.missing(runtime) is None
+    return runtime not in _ON_CARDS or _missing(runtime) is None
+
+
+def _missing(runtime: str) -> str | None:
+    """Why one of `_ON_CARDS` cannot be had; None if it can."""
+    return why_no_card() if runtime == "cuda" else tensorrt_runtime.missing(runtime)
+
+
+def _cuda(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
+    """Nothing is built, and nothing kept: it is compared with the plain network each time."""
+    runtime = CudaRuntime(networks.generator, _still(preset, networks), wanted.precision)
+    _compared(runtime, preset, networks, load_probe().inputs(preset, networks))
+    return runtime
 
 
 def _tensorrt(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
@@ -136,7 +154,7 @@ def _tensorrt(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
 
     def make(folder: Path) -> store.Facts:
         generator = networks.generator
-        drawn_by = tensorrt_runtime.halved(generator) if precision == "fp16" else generator
+        drawn_by = halved(generator) if precision == "fp16" else generator
         write_onnx(FrameNetwork(drawn_by), _still(preset, networks), folder / _ONNX)
         tensorrt_runtime.build(runtime, folder / _ONNX, folder / _ENGINE)
         engine = TensorRtRuntime(runtime, folder / _ENGINE, precision)

@@ -5,6 +5,7 @@ Every runtime runs this one module, so that what differs between them is arithme
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -116,6 +117,15 @@ class FrameNetwork(nn.Module):
         given = WindowBytes(pictures, matte, other, mouth, there)
         drawn: Drawn = self._draw(given, psi, look)
         return drawn.flow.float(), drawn.keep[:, 0].float(), drawn.base.float(), drawn.alpha[:, 0].float()
+
+
+def halved(generator: nn.Module) -> nn.Module:
+    """A copy whose convolutions work in half precision; statistics of norms and all maps stay in float32."""
+    half = copy.deepcopy(generator).half()
+    expression = getattr(half, "expression", None)
+    if expression is not None:  # small, and its close-ups are evened out in float32
+        expression.float()
+    return half
 
 
 def still_inputs(preset: Preset, parameters: int) -> FrameInputs:

@@ -10,9 +10,8 @@ import torch
 from avatar.generate import open_networks
 from avatar.model.blocks import fold_spectral
 from avatar.model.presets import PRESETS
-from avatar.runtime.frame import FrameNetwork, still_inputs
+from avatar.runtime.frame import FrameNetwork, halved, still_inputs
 from avatar.runtime.onnx_file import write_onnx
-from avatar.runtime.tensorrt_runtime import halved
 
 
 def main(folder: Path) -> None:
