@@ -20,10 +20,13 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from avatar.card import CardRenderer, Ferry
 from avatar.card.ferry import Parcel
 from avatar.generate import NetworkGenerator, open_networks
+from avatar.model.blocks import fold_spectral
+from avatar.model.presets import PRESETS
 from avatar.pipeline import Renderer
 from avatar.records import U8, Identity, Motion, View
 from avatar.runtime import TensorNetwork, Wanted, tensorrt_runtime
 from avatar.runtime.card_runtime import CardRuntime
+from avatar.runtime.frame import still_inputs
 from avatar.runtime.torch_runtime import TorchRuntime
 from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.stats import StageTimes, percentile
@@ -239,6 +242,19 @@ def test_one_buffer_goes_up_and_one_comes_down(people: dict[str, Identity], pers
         if number_of_ours > 0:
             number_of_ours.item()
     assert operations.names.keys() >= CROSSING
+
+
+@pytest.mark.parametrize("name", ["live", "paper"])
+def test_a_network_can_be_recorded_as_a_graph(name: str) -> None:
+    preset = PRESETS[name]
+    networks = fold_spectral(preset.networks().eval()).requires_grad_(False)
+    still = still_inputs(preset, networks.projection.out_features)
+    inputs = {name: torch.from_numpy(array) for name, array in still.arrays().items()}
+    network = TorchRuntime(networks.generator, "fp32")
+    with torch.inference_mode(), _Operations(Ferry(torch.device("cpu"), SIZE)) as operations:
+        network.draw(inputs)
+    assert not operations.names.keys() & CROSSING
+    assert operations.names["aten::conv2d"] > 5  # it has looked
 
 
 def test_frames_may_be_planned_ahead_and_are_kept(people: dict[str, Identity]) -> None:

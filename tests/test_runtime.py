@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -316,7 +318,11 @@ def test_without_the_library_or_a_card_it_says_so(
     monkeypatch.setattr(tensorrt_runtime, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match=rf"the runtime {runtime} cannot be had: .* 'livehead\[{runtime}\]'"):
         open_runtime(Wanted(runtime), TINY, tiny)
-    monkeypatch.setattr(tensorrt_runtime, "find_spec", lambda _: object())
+    # A folder that is only called so is none.
+    monkeypatch.setattr(tensorrt_runtime, "find_spec", lambda name: ModuleSpec(name, None))
+    with pytest.raises(ModelError, match=rf"'livehead\[{runtime}\]'"):
+        open_runtime(Wanted(runtime), TINY, tiny)
+    monkeypatch.setattr(tensorrt_runtime, "find_spec", lambda _: find_spec("numpy"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelError, match="PyTorch sees no NVIDIA card"):
         open_runtime(Wanted(runtime), TINY, tiny)

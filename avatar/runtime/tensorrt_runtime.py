@@ -26,7 +26,8 @@ PRECISIONS = ("fp16", "fp32")
 
 def missing(runtime: str) -> str | None:
     """Why a runtime of `LIBRARIES` cannot be had here; None if it can."""
-    if find_spec(LIBRARIES[runtime]) is None:
+    found = find_spec(LIBRARIES[runtime])
+    if found is None or found.loader is None:  # no more than a folder of that name
         return f"{LIBRARIES[runtime]} is not installed; python -m pip install 'livehead[{runtime}]'"
     return why_no_card()
 
