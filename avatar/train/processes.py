@@ -1,7 +1,7 @@
 """Several processes that train together, as `torchrun` starts them; alone if it did not.
 
 Each takes every so many-th batch; gradients are averaged, so that all hold the same networks. All must see
-the same folders. With CUDA each has a card of its own; that has never been run by us.
+the same folders. With CUDA each has a card of its own; by us it has been run with one.
 """
 
 from __future__ import annotations
