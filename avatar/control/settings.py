@@ -39,6 +39,8 @@ class Settings:
     """Whether the user sees the avatar as in a mirror. Others never do."""
     badge: bool = True
     """Whether the picture says that it is artificial."""
+    keys: bool = True
+    """Whether the page listens to single letters and numbers."""
     alive: bool = False
     """Whether the avatar breathes and blinks while nobody drives it."""
     background: str = "own"

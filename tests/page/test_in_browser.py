@@ -252,7 +252,7 @@ def test_camera_and_output_are_chosen(run: Run, window: Opened, monkeypatch: pyt
 
 def test_the_keys_are_listed_on_the_page(run: Run, window: Opened) -> None:
     page = window.visit(run.address)
-    listed = page.locator("#keys kbd").all_text_contents()
+    listed = page.locator("#key-list kbd").all_text_contents()
     used = page.evaluate("import('/main.js').then(({ KEYS }) => Object.keys(KEYS))")
     assert {key.lower() for key in listed} == {*used, "1 … 9", "esc"}
 
@@ -341,6 +341,22 @@ def test_the_end_is_told(run: Run, window: Opened) -> None:
     run.until(run.stop.is_set)
 
 
+def test_keys_can_be_switched_off(run: Run, window: Opened) -> None:
+    page = window.visit(run.address)
+    keys = page.get_by_role("switch", name="Listen to these keys")
+    expect(keys).to_be_checked()
+    keys.uncheck()
+    run.until(lambda: not run.play.control.state()["settings"]["keys"])
+    page.reload()
+    expect(keys).not_to_be_checked()
+    page.keyboard.press("p")
+    keys.check()
+    run.until(lambda: run.play.control.state()["settings"]["keys"])
+    assert not run.play.control.state()["paused"]
+    page.keyboard.press("p")
+    expect(button(page, "I am back")).to_be_visible()
+
+
 def test_a_program_that_does_not_answer_is_told(run: Run, window: Opened) -> None:
     page = window.visit(run.address)
     window.context.set_offline(True)
@@ -401,6 +417,7 @@ def test_the_keyboard_reaches_everything(run: Run, window: Opened) -> None:
         "strength",
         "badge",
         "mirror",
+        "keys",
     } <= reached
     page.locator("#pause").focus()
     page.keyboard.press("Enter")

@@ -124,10 +124,11 @@ const actions = {
   end: () => attempt(() => ask("POST", "api/end")),
 };
 
+// Single keys are in the way of who speaks to the computer, so they can be switched off (WCAG 2.2, 2.1.4).
 export const KEYS = { p: "pause", n: "neutral", r: "record", c: "view", m: "mirror", a: "add" };
 
 function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !state) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !state?.settings.keys) return;
   if (document.querySelector("dialog[open]") || event.target.closest("input:not([type=range]):not([type=checkbox]):not([type=radio]), select")) return;
   if (event.key >= "1" && event.key <= "9") useNumber(Number(event.key) - 1);
   else if (KEYS[event.key.toLowerCase()]) actions[KEYS[event.key.toLowerCase()]]();
@@ -137,7 +138,7 @@ function pressed(event) {
 
 fillTexts();
 for (const id of ["pause", "neutral", "record", "view", "end"]) at(id).onclick = actions[id];
-at("keys").append(
+at("key-list").append(
   ...strings.keyList.map(([key, text]) => make("div", {}, make("dt", {}, make("kbd", {}, key)), make("dd", {}, text))),
 );
 prepareEnroll(lookAtCamera);

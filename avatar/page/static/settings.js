@@ -4,7 +4,7 @@ import { ask, at, attempt, countDown, make, openDialog, showCount, tell } from "
 import { strings } from "./strings.js";
 
 const SLIDERS = ["strength", "smoothing", "reach"];
-const SWITCHES = ["badge", "mirror", "alive"];
+const SWITCHES = ["badge", "mirror", "alive", "keys"];
 const SEND_EVERY_MS = 120;
 const ROOM_SECONDS = 10;
 

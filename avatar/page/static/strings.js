@@ -109,6 +109,8 @@ export const strings = {
   inStep: (value) => `Your voice is earlier than the picture: delay the microphone by ${value} ms to be in step.`,
 
   keys: "Keys",
+  keysOn: "Listen to these keys",
+  keysHint: "Off if you speak to your computer, or press them by accident.",
   keyList: [
     ["P", "be right back, and back"],
     ["N", "set neutral face"],
