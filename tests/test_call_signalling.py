@@ -13,7 +13,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from call_fakes import Browser, calling, only_loopback, run, url_of
 
-from avatar.call import Call, CallOptions, Ice, invitation, parse_ice
+from avatar.call import BrowserCamera, Call, CallOptions, Ice, invitation, parse_ice
 from avatar.call.invitation import Standing, invite
 from avatar.call.offers import MOST_BYTES, check_sdp
 from avatar.errors import CallError
@@ -271,6 +271,17 @@ def test_links_are_kept_for_a_run_after_a_crash(tmp_path: Path) -> None:
             Call(CallOptions(state=state, again=True))
     with pytest.raises(CallError, match="no earlier call"):
         Call(CallOptions(state=tmp_path / "nothing.json", again=True))
+
+
+def test_a_link_that_a_call_has_no_use_for_is_kept_for_the_next(tmp_path: Path) -> None:
+    state = tmp_path / "call.json"
+    with calling(paint=False, state=state, camera=BrowserCamera()) as call:
+        before = call.links()
+    assert {link.role for link in before} == {"guest", "camera"}
+    with calling(paint=False, state=state, again=True) as call:
+        assert [link.role for link in call.links()] == ["guest"]
+    with calling(paint=False, state=state, again=True, camera=BrowserCamera()) as call:
+        assert call.links() == before
 
 
 def test_an_earlier_call_goes_on_with_the_links_that_are_needed_now() -> None:

@@ -106,6 +106,8 @@ class Call:
         self.sound = SoundFeed()
         self._options, self._camera, self._hear = options, camera, hear
         self._peers: dict[str, tuple[str, Peer]] = {}
+        self._resting: list[Invitation] = []
+        """Links of an earlier call that this one has no use for, kept for the next; they run out."""
         self._guest_picture: VideoFrame | None = None
         port, certificate = options.port, options.certificate
         roles: tuple[Role, ...] = ("guest", "camera") if camera is not None else ("guest",)
@@ -114,6 +116,8 @@ class Call:
                 raise CallError("nothing was kept of an earlier call")
             earlier, extra = links.load(options.state)
             kept = links.go_on(earlier, roles, options.expires_s)
+            resting = [one for one in earlier if one.role not in roles]
+            self._resting = [one for one in resting if one.standing(None) is not links.Standing.EXPIRED]
             port = port or extra["port"]
             if "certificate" in extra and certificate is None:
                 certificate = Certificate(extra["certificate"].encode(), extra["key"].encode())
@@ -164,7 +168,7 @@ class Call:
         extra: dict[str, object] = {"port": self.place.port}
         if self.certificate is not None:
             extra |= {"certificate": self.certificate.chain.decode(), "key": self.certificate.key.decode()}
-        links.save(self._options.state, list(self._invitations.values()), extra)
+        links.save(self._options.state, [*self._invitations.values(), *self._resting], extra)
 
     async def join(self, invitation: Invitation, offer: str) -> tuple[str, str]:
         """Make the connection that an offer asks for; the link's last one ends when that has worked."""

@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -134,7 +135,7 @@ class Stages:
 
             def noted(status: Status) -> None:
                 if pace.noted(status, busy=aside.busy is not None):
-                    aside.do("renew", lambda: self._put_on(pace.share))
+                    aside.do("renew", lambda: self._put_on(pace.share)).add_done_callback(_log_failure)
 
             return live.go(
                 self.source,
@@ -150,12 +151,15 @@ class Stages:
             )
 
     def _put_on(self, share: float) -> None:
-        try:
-            cast = self.make(share)
-            cast.rehearse()
-            self.stage.exchange(cast)
-        except AvatarError as error:
-            _log.warning("the head stays as big as it is: %s", error)
+        cast = self.make(share)
+        cast.rehearse()
+        self.stage.exchange(cast)
+
+
+def _log_failure(future: Future[None]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        known = isinstance(error, AvatarError)
+        _log.warning("the head stays as big as it is: %s", error, exc_info=None if known else error)
 
 
 def open_stages(

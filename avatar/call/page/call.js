@@ -103,8 +103,8 @@ async function connect() {
   }
   state.connection?.close();
   state.connection = connection;
-  await opened(connection);
   state.madeAt = performance.now();
+  await opened(connection);
 }
 
 function opened(connection) {
