@@ -102,3 +102,17 @@ def test_one_alone_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(layer.weight, kept)
     assert layer.weight.grad is not None and layer.weight.grad.tolist() == [[1, 1]]
     alone.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "cores", "here", "helpers"),
+    [("cpu", 16, 1, 1), ("cuda", 16, 1, 8), ("cuda", 6, 1, 5), ("cuda", 6, 2, 2), ("cuda", 1, 1, 1)],
+)
+def test_a_card_gets_its_samples_of_several_processes(
+    kind: str, cores: int, here: int, helpers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avatar.train.processes.usable_cores", lambda: cores)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(here))
+    with Processes() as processes:
+        processes.device = torch.device(kind)
+        assert processes.helpers == helpers

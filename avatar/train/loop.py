@@ -140,9 +140,9 @@ def train(
         nets.follow(min(options.average, 1 - 10 / (10 + seen / step)))
         before, seen = seen, seen + step
         done = seen >= samples
-        meter.add(terms, batch, made)
         if not processes.first:
             continue
+        meter.add(terms, batch, made)
         if rhythm.due(rhythm.log, before, seen):
             say(append_line(run / METRICS, meter.line(seen)))
         late = clock.now_ns() - saved_ns > rhythm.checkpoint_s * 1e9

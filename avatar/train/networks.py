@@ -54,8 +54,8 @@ class TrainedTogether:
 
     def follow(self, decay: float) -> None:
         """Move the average a step towards the networks."""
-        fast = self.networks.state_dict()
-        pairs = [(slow, fast[name]) for name, slow in self.average.state_dict().items()]
-        slow, towards = zip(*((one, other) for one, other in pairs if one.is_floating_point()), strict=True)
+        state = self.networks.state_dict()
+        floats = {name: each for name, each in self.average.state_dict().items() if each.is_floating_point()}
         with torch.no_grad():
-            torch._foreach_lerp_(slow, towards, 1 - decay)
+            # Private, but what Adam uses, too: one call, where a card would be given some hundred.
+            torch._foreach_lerp_([*floats.values()], [state[name] for name in floats], 1 - decay)

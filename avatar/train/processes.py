@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, distributed, nn
 
 from avatar.errors import AvatarError
+from avatar.tools.cores import usable_cores
 
+HELPERS_MAX = 8
+"""Each opens all clips for itself, some gigabytes of memory."""
 PATIENCE = timedelta(days=2)
 """How long the others wait for the first to prepare the clips."""
 
@@ -53,7 +56,8 @@ class Processes:
         """How many processes had better make samples for this one: a card takes them faster than one can."""
         if self.device.type == "cpu":
             return 1
-        return max(1, (os.cpu_count() or 1) // self.count - 1)
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", str(self.count)))
+        return min(HELPERS_MAX, max(1, usable_cores() // here - 1))
 
     def wait(self) -> None:
         """Go on when all have come here."""

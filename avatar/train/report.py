@@ -36,11 +36,9 @@ class Meter:
         self._samples = 0
 
     def add(self, terms: dict[str, Tensor], batch: Batch, made: Made) -> None:
-        """Take in one batch."""
+        """Take in one batch; its figures become numbers in `line`, so that a card is not waited for."""
         for name, value in {**{k: v.detach() for k, v in terms.items()}, **errors(batch, made)}.items():
-            self._sums.setdefault(name, []).append(
-                value
-            )  # a number only when it is asked for: a card goes on
+            self._sums.setdefault(name, []).append(value)
         self._samples += len(batch.clip)
 
     def line(self, seen: int) -> dict[str, float]:

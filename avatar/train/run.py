@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from avatar.errors import AvatarError
 from avatar.generate import load_networks, save_networks
 from avatar.model.blocks import load_folded
+from avatar.tools.cores import usable_cores
 from avatar.train.data.clip_cache import load_clip
 from avatar.train.data.layout import clips_of
 from avatar.train.data.prepare import PrepareOptions, Progress, prepare
@@ -103,7 +103,7 @@ def _prepared(
     places: Places, workers: int | None, say: Callable[[str], None], progress: Progress
 ) -> list[Path]:
     """The cached clips, made if they are missing; what is wrong with bad ones is written down."""
-    workers = workers or multiprocessing.cpu_count()
+    workers = workers or usable_cores()
     clips = clips_of(places.data)
     files, bad = prepare(clips, places.cache, PrepareOptions(), workers=workers, progress=progress)
     if bad and say is not _silent:

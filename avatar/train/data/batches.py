@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from avatar.model.expression import DriverLook
 from avatar.train.data.samples import Sample, SampleOptions, Samples
@@ -54,28 +54,26 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
-    """B samples as they go from process to process and to the device: pictures are bytes, channels last."""
+    """B samples as they go from process to process and to the device, a quarter as large."""
 
     arrays: dict[str, Tensor]
-    """By the names of `Batch`, but `target` and `matte` in one, (B, R, R, 4)."""
+    """By the names of `Batch`. uint8 are `warps` (B, 2, R, R, 5), `drawing` (B, R, R, D), `target`
+    (B, R, R, 4), with the matte behind the colours, `weight` (B, R, R, 1), `references` (B, K, r, r, 4 + D)
+    and `close_ups` (B, 3, C, C); the others are as there."""
     number: int
 
     def to(self, device: torch.device) -> Batch:
-        """Unpacked there."""
-        moved = {name: array.to(device, non_blocking=True) for name, array in self.arrays.items()}
-        pictures = {name: _unpacked(moved[name]) for name in PICTURES}
-        target = pictures.pop("target")
-        given: dict[str, Tensor] = {
-            **moved,
-            **pictures,
-            "target": target[:, :3].contiguous(),
-            "matte": target[:, 3:].contiguous(),
-            "close_ups": moved["close_ups"].float().div_(255),
-        }
-        return Batch(**given, number=self.number)
+        """The batch on a device, its pictures float32, 0..1, channels first."""
+        moved = {name: array.to(device) for name, array in self.arrays.items()}
+        colours, matte = torch.split(moved.pop("target"), [3, 1], dim=-1)
+        moved |= {"target": colours, "matte": matte}
+        pictures = {name: _unpacked(moved.pop(name)) for name in _PICTURES}
+        close_ups = moved.pop("close_ups").float().div_(255)
+        return Batch(**moved, **pictures, close_ups=close_ups, number=self.number)
 
 
-PICTURES = ("warps", "drawing", "target", "weight", "references")
+_PICTURES = ("warps", "drawing", "target", "matte", "weight", "references")
+"""Those whose channels are last in a packed batch."""
 
 
 def pack(samples: Sequence[Sample], number: int = 0) -> PackedBatch:
@@ -98,7 +96,7 @@ def pack(samples: Sequence[Sample], number: int = 0) -> PackedBatch:
 
 
 def collate(samples: Sequence[Sample], number: int = 0) -> Batch:
-    """The same, unpacked on the processor."""
+    """One batch of `samples`, the first of that number, on the processor."""
     return pack(samples, number).to(torch.device("cpu"))
 
 
@@ -118,7 +116,8 @@ class _Batches(Dataset[PackedBatch]):
     def __getitem__(self, number: int) -> PackedBatch:
         if self._samples is None:
             cv2.setNumThreads(1)
-            self._samples = Samples(*self._made)
+            helpers = get_worker_info()
+            self._samples = Samples(*self._made, sharing=1 if helpers is None else helpers.num_workers)
         first = number * self._size
         return pack([self._samples[first + i] for i in range(self._size)], first)
 

@@ -36,7 +36,7 @@ FAR_SHARE = 0.15
 TRIES = 1000
 """Draws without a usable pair after which the clips are given up."""
 WARPERS_MAX = 2000
-"""So many sources are kept ready in a process, 1.5 MB each; the one that was not used for longest goes."""
+"""So many sources are kept ready in all, 1.5 MB each; the one that was not used for longest goes."""
 RARE_SHARE = 0.3
 """So many targets are moments that are rare in talk: lids shut, or the mouth as open as it seldom is."""
 SHUT_LIDS, WIDE_MOUTH = 0.55, 90
@@ -168,14 +168,15 @@ class Samples:
         files: of the cache.
         options: what a sample is like.
         seed: of the drawing.
+        sharing: so many processes make samples, and share the computer's memory.
     """
 
-    def __init__(self, files: Sequence[Path], options: SampleOptions, seed: int) -> None:
+    def __init__(self, files: Sequence[Path], options: SampleOptions, seed: int, sharing: int = 1) -> None:
         self.options = options
         self.clips = [PersonClip(path, number, options) for number, path in enumerate(files)]
         self._seed = seed
         self._side = 2 * round(options.size * CROP_FACES / HEAD_FACES / 2)
-        self._warper = lru_cache(maxsize=WARPERS_MAX)(self._new_warper)
+        self._warper = lru_cache(maxsize=max(1, WARPERS_MAX // sharing))(self._new_warper)
         people: dict[str, list[PersonClip]] = {}
         for clip in self.clips:
             people.setdefault(clip.cache.person, []).append(clip)
