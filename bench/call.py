@@ -100,20 +100,35 @@ def vars_of(weather: Weather) -> dict[str, float | None]:
     }
 
 
+def _counted(guest: Page) -> dict[str, Any]:
+    """What the browser has counted of picture and sound; a connection that was just made anew has to begin.
+
+    Raises:
+        AvatarError: one of them does not come any more.
+    """
+    for _ in range(50):
+        counted: dict[str, Any] = guest.run("bench.stats()")
+        if {"video", "audio"} <= counted.keys():
+            return counted
+        time.sleep(0.1)
+    raise AvatarError("picture or sound do not reach the browser any more")
+
+
 def figures(
     near: Near, driver: Page | None, guest: Page, browsers: Sequence[Chromium], seconds: float
 ) -> dict[str, Any]:
     """What a call of that many seconds is like, from now on."""
+    stats = _counted(guest)
     for page in (driver, guest):
         if page is not None:
             page.run("bench.take() && 0")
     guest.run("bench.flashes.length = bench.beeps.length = 0")
-    stats, before = guest.run("bench.stats()"), near.look()
+    before = near.look()
     cpu = [browser.cpu_s() for browser in browsers]
     time.sleep(seconds)
-    after, later = near.look(), guest.run("bench.stats()")
+    after, seen = near.look(), guest.run("bench.take()")
     drawn = [round((browser.cpu_s() - was) / seconds, 2) for browser, was in zip(browsers, cpu, strict=True)]
-    seen = guest.run("bench.take()")
+    later = _counted(guest)
     took = (
         glass(driver.run("bench.take()")["rows"], seen["rows"])
         if driver

@@ -54,7 +54,7 @@ def of_clip(start_wall: float, guest: Rows) -> list[float]:
     before: float | None = None
     for code, seen, _ in guest:
         if code != before:
-            took.append(seen - start_wall * 1e3 - code * timecode.STEP_NS / 1e6)
+            took.append(timecode.since_ms(seen - start_wall * 1e3, int(code)))
         before = code
     return took
 

@@ -35,7 +35,7 @@ class Codes:
 
     def ms(self, sight: Sight) -> float:
         """Time from the picture to this sight of it."""
-        return (sight.seen_ns - self.start_ns - sight.code * timecode.STEP_NS) / 1e6
+        return timecode.since_ms((sight.seen_ns - self.start_ns) / 1e6, sight.code)
 
     def camera(self, source: Source) -> Source:
         """A source whose pictures carry the code of their time stamp."""

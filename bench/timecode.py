@@ -28,6 +28,11 @@ def to_code(passed_ns: int) -> int:
     return passed_ns // STEP_NS % (1 << BITS)
 
 
+def since_ms(passed_ms: float, code: int) -> float:
+    """How long ago a code was the time, `passed_ms` after the beginning; less than a round of 28 minutes."""
+    return (passed_ms - code * STEP_NS / 1e6) % ((1 << BITS) * STEP_NS / 1e6)
+
+
 def stamp(picture: U8, code: int) -> None:
     """Write a code into a picture (H, W, 3), in place.
 

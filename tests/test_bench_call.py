@@ -25,6 +25,9 @@ def test_each_code_is_timed_from_its_last_showing_before() -> None:
 def test_codes_of_a_clip_are_times() -> None:
     rows = [[10_000, 101_050.0, None], [10_000, 101_080.0, None], [10_333, 101_090.0, None]]
     assert of_clip(100.0, rows) == pytest.approx([50.0, 56.7])
+    # After 28 minutes the code begins anew.
+    later = [[10_000, 101_050.0 + 2**24 / 10, None]]
+    assert of_clip(100.0, later) == pytest.approx([50.0], abs=0.01)
 
 
 def test_beeps_belong_to_the_nearest_flash() -> None:

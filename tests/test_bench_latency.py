@@ -169,6 +169,11 @@ def test_a_soak_with_growth_fails(field: str, by: float, word: str) -> None:
     assert word in only
 
 
+def test_threads_that_come_and_go_are_no_growth() -> None:
+    rows = [replace(row, threads=22 if i in (1, 7, 8, 9) else 20) for i, row in enumerate(ROWS)]
+    assert soak.complaints(rows) == []
+
+
 def test_a_soak_of_two_rows_tells_nothing() -> None:
     assert "too short" in soak.complaints(ROWS[:2])[0]
 
