@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from avatar.tools.cores import usable_cores
+
 PACKAGES = (
     "livehead", "numpy", "opencv-contrib-python", "mediapipe", "ai-edge-litert", "torch", "openvino", "av",
 )  # fmt: skip
@@ -65,13 +67,6 @@ def cpu_model() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Cores this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def commit(checkout: Path = ROOT) -> str | None:

@@ -26,7 +26,7 @@ from avatar.pipeline import Renderer
 from avatar.records import U8, Identity, Motion, View
 from avatar.runtime import TensorNetwork, Wanted, tensorrt_runtime
 from avatar.runtime.card_runtime import CardRuntime
-from avatar.runtime.frame import still_inputs
+from avatar.runtime.frame import halved, still_inputs
 from avatar.runtime.torch_runtime import TorchRuntime
 from avatar.tools.close_ups import CLOSE_UP
 from avatar.tools.stats import StageTimes, percentile
@@ -244,13 +244,14 @@ def test_one_buffer_goes_up_and_one_comes_down(people: dict[str, Identity], pers
     assert operations.names.keys() >= CROSSING
 
 
+@pytest.mark.parametrize("in_halves", [False, True])
 @pytest.mark.parametrize("name", ["live", "paper"])
-def test_a_network_can_be_recorded_as_a_graph(name: str) -> None:
+def test_a_network_can_be_recorded_as_a_graph(name: str, in_halves: bool) -> None:
     preset = PRESETS[name]
     networks = fold_spectral(preset.networks().eval()).requires_grad_(False)
     still = still_inputs(preset, networks.projection.out_features)
     inputs = {name: torch.from_numpy(array) for name, array in still.arrays().items()}
-    network = TorchRuntime(networks.generator, "fp32")
+    network = TorchRuntime(halved(networks.generator) if in_halves else networks.generator, "fp32")
     with torch.inference_mode(), _Operations(Ferry(torch.device("cpu"), SIZE)) as operations:
         network.draw(inputs)
     assert not operations.names.keys() & CROSSING

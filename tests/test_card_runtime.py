@@ -25,7 +25,7 @@ from avatar.model.networks import Networks
 from avatar.model.presets import PRESETS
 from avatar.pipeline import Renderer
 from avatar.records import Identity
-from avatar.runtime import tensorrt_runtime
+from avatar.runtime import card_runtime, tensorrt_runtime
 from avatar.runtime.card_runtime import CardRuntime
 from avatar.runtime.cuda_runtime import CudaRuntime
 from avatar.runtime.frame import OUTPUTS, still_inputs
@@ -88,11 +88,11 @@ class Card:
         finally:
             self.current = before
 
-    def recorded(self, runtime: CardRuntime, work: Callable[[], None]) -> Any:
+    def recorded(self, work: Callable[[], None], stream: Any) -> Any:
         """What stands for a graph: it plays on the stream that is current, whatever it was recorded on."""
 
         def replay() -> None:
-            assert self.current is runtime.stream
+            assert self.current is stream
             work()
 
         return SimpleNamespace(replay=replay)
@@ -104,7 +104,7 @@ def tiny() -> Networks:
 
 
 @pytest.fixture(params=["rtx", "cuda"])
-def engine(
+def runtime(
     request: pytest.FixtureRequest, tiny: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> CardRuntime:
     """`tiny` on the stand-in of a card, whose memory is the processor's."""
@@ -119,7 +119,7 @@ def engine(
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
     monkeypatch.setattr(torch.Tensor, "cuda", torch.Tensor.clone)
     monkeypatch.setattr(torch.nn.Module, "cuda", lambda module: module)
-    monkeypatch.setattr(CardRuntime, "_recorded", lambda runtime, work: card.recorded(runtime, work))
+    monkeypatch.setattr(card_runtime, "_recorded", card.recorded)
     made: CardRuntime
     if request.param == "cuda":
         made = CudaRuntime(tiny.generator, still, "fp32")
@@ -132,28 +132,28 @@ def engine(
     return made
 
 
-def test_an_engine_is_asked_on_its_own_stream(engine: CardRuntime, tiny: Networks) -> None:
+def test_a_network_is_asked_on_its_own_stream(runtime: CardRuntime, tiny: Networks) -> None:
     plain = TorchRuntime(tiny.generator, "fp32")
     for frame in load_probe().inputs(TINY, tiny)[:2]:
-        made, wanted = engine(frame), plain(frame)
+        made, wanted = runtime(frame), plain(frame)
         for name in OUTPUTS:
             np.testing.assert_allclose(getattr(made, name), getattr(wanted, name), atol=1e-6)
 
 
-def test_tensors_go_in_and_come_out_where_they_lie(engine: CardRuntime, tiny: Networks) -> None:
+def test_tensors_go_in_and_come_out_where_they_lie(runtime: CardRuntime, tiny: Networks) -> None:
     plain = TorchRuntime(tiny.generator, "fp32")
     for frame in load_probe().inputs(TINY, tiny)[:2]:
         tensors = {name: torch.from_numpy(array) for name, array in frame.arrays().items()}
-        with torch.cuda.stream(engine.stream):
-            made = engine.draw(tensors)
+        with torch.cuda.stream(runtime.stream):
+            made = runtime.draw(tensors)
         for one, other in zip(made, plain.draw(tensors), strict=True):
             torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
     with pytest.raises(AssertionError):
-        engine.draw(tensors)  # on another stream
+        runtime.draw(tensors)  # on another stream
 
 
-def test_a_renderer_draws_where_its_engine_is(
-    engine: CardRuntime, tiny: Networks, astronaut_identity: Identity, tmp_path: Path,
+def test_a_renderer_draws_where_its_network_is(
+    runtime: CardRuntime, tiny: Networks, astronaut_identity: Identity, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     weights = tmp_path / "tiny.safetensors"
@@ -171,8 +171,8 @@ def test_a_renderer_draws_where_its_engine_is(
 
     motion = driven(astronaut_identity, {"jawOpen": 0.6})
     wanted = render()(motion, 0, 0).rgb
-    monkeypatch.setattr("avatar.generate.network_generator.open_runtime", lambda *_: engine)
+    monkeypatch.setattr("avatar.generate.network_generator.open_runtime", lambda *_: runtime)
     there = render()
-    assert there._card is not None and there.runtime == engine.told
+    assert there._card is not None and there.runtime == runtime.told
     apart = np.abs(there(motion, 0, 0).rgb.astype(int) - wanted)
     assert apart.mean() < 0.5 and apart.max() <= 4

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 from made_windows import EXACT, made_networks
+from torch import nn
 
-from avatar import weights
+from avatar import runtime, weights
 from avatar.errors import ModelError
 from avatar.generate import open_networks
 from avatar.model.networks import Networks
@@ -41,6 +42,13 @@ from avatar.runtime.torch_runtime import TorchRuntime
 
 TINY = PRESETS["tiny"]
 OPENVINO = Wanted("openvino", "fp32")
+
+
+@pytest.fixture(autouse=True)
+def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is there, wherever this runs; what one shows is in `test_card.py`."""
+    for module in (runtime, tensorrt_runtime):
+        monkeypatch.setattr(module, "why_no_card", lambda: "PyTorch sees no NVIDIA card")
 
 
 @pytest.fixture(autouse=True)
@@ -247,7 +255,18 @@ def test_more_threads_have_to_be_worth_it() -> None:
     assert openvino_runtime._worth([10.0, 9.5, 12.0]) == 0
 
 
-def test_where_a_thread_has_to_wait_the_usual_number_is_taken() -> None:
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to be given one processor only")
+def test_threads_that_share_a_processor_wait() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        taken, worked = np.sum([openvino_runtime._side_by_side(2) for _ in range(5)], axis=0)
+    finally:
+        os.sched_setaffinity(0, before)
+    assert taken > openvino_runtime.BUSY * worked
+
+
+def test_where_threads_have_to_wait_the_usual_number_is_taken() -> None:
     assert openvino_runtime._choice([1, 2, 3, 4], [10.0, 6.0, 5.0, 4.0], 1.02) == 3
     assert openvino_runtime._choice([1, 2, 3, 4], [20.0, 31.0, 40.0, 35.0], 1.6) == 1
     assert openvino_runtime._choice([1], [20.0], 1.6) == 0
@@ -258,7 +277,7 @@ def test_who_works_beside_does_not_choose_the_number_of_threads(
     monkeypatch: pytest.MonkeyPatch, busy: int
 ) -> None:
     """Half of the frames of one number are held up; the other half tells."""
-    now, worked = [0.0], [0.0]
+    now = [0.0]
 
     class Timed:
         def __init__(self, file: Path, precision: str, threads: int) -> None:
@@ -268,14 +287,13 @@ def test_who_works_beside_does_not_choose_the_number_of_threads(
             self._calls += 1
             held_up = self.threads == busy + 1 and self._calls % 2
             now[0] += (0.006 if self.threads == 2 else 0.010) + (0.05 if held_up else 0)
-            worked[0] += 0.012 if self.threads == 2 else 0.010
 
     monkeypatch.setattr(openvino_runtime, "OpenVinoRuntime", Timed)
-    monkeypatch.setattr(openvino_runtime, "_usable", lambda: 2)
+    monkeypatch.setattr(openvino_runtime, "usable_cores", lambda: 2)
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(time, "process_time", lambda: worked[0])
-    runtime, took_ms = openvino_runtime.fastest(Path("none"), "fp32", [None])  # type: ignore[list-item]
-    assert runtime.threads == 2 and took_ms == pytest.approx(6)
+    monkeypatch.setattr(openvino_runtime, "_side_by_side", lambda threads: (0.01, 0.01))
+    best, took_ms = openvino_runtime.fastest(Path("none"), "fp32", [None])  # type: ignore[list-item]
+    assert best.threads == 2 and took_ms == pytest.approx(6)
 
 
 @pytest.mark.usefixtures("built")
@@ -323,24 +341,56 @@ def test_without_the_library_or_a_card_it_says_so(
     with pytest.raises(ModelError, match=rf"'livehead\[{runtime}\]'"):
         open_runtime(Wanted(runtime), TINY, tiny)
     monkeypatch.setattr(tensorrt_runtime, "find_spec", lambda _: find_spec("numpy"))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelError, match="PyTorch sees no NVIDIA card"):
         open_runtime(Wanted(runtime), TINY, tiny)
 
 
+@pytest.mark.parametrize("name", ["rtx", "cuda"])
 def test_a_card_that_fails_leaves_the_work_to_the_processor(
-    tiny: Networks, built: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    name: str, tiny: Networks, built: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tensorrt_runtime, "missing", lambda runtime: None if runtime == "rtx" else "not here")
+    monkeypatch.setattr(runtime, "_missing", lambda other: None if other == name else "not here")
+    monkeypatch.setattr(runtime.cuda_runtime, "halves_are_fast", lambda: True)
 
-    def fail(_: str) -> str:
+    def fail(*_: object) -> str:
         raise RuntimeError("CUDA error: out of memory")
 
     monkeypatch.setattr(tensorrt_runtime, "version", fail)
+    monkeypatch.setattr(runtime, "CudaRuntime", fail)
     with caplog.at_level(logging.INFO, "avatar"):
         chosen = open_runtime(Wanted(precision="fp32"), TINY, tiny)
     assert chosen.name == "openvino" and built.exists()
-    assert "because the runtime rtx fails here: RuntimeError: CUDA error: out of memory" in caplog.text
+    assert f"because the runtime {name} fails here: RuntimeError: CUDA error: out of memory" in caplog.text
+
+
+def test_a_slow_card_is_taken_only_when_it_is_asked_for(
+    tiny: Networks, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "why_no_card", lambda: None)
+    made = SlowCard(tiny)
+    monkeypatch.setattr(runtime, "CudaRuntime", made)
+    for fast, chosen in ((False, "openvino"), (True, "cuda")):
+        monkeypatch.setattr(runtime.cuda_runtime, "halves_are_fast", lambda fast=fast: fast)
+        assert open_runtime(Wanted(precision="fp32"), TINY, tiny).name == chosen
+    assert open_runtime(Wanted("cuda"), TINY, tiny).precision == "fp32"  # its halves are no good
+    assert made.asked == ["fp32", "fp16", "fp32"]
+    with pytest.raises(ModelError, match="cuda has no bf16; choose fp16 or fp32"):
+        open_runtime(Wanted("cuda", "bf16"), TINY, tiny)
+
+
+class SlowCard:
+    """In the place of `CudaRuntime`: the plain network, but of another in half precision."""
+
+    def __init__(self, networks: Networks) -> None:
+        self.asked: list[str] = []
+        self._other = made_networks("tiny", seed=5).eval().requires_grad_(False)
+        self._networks = networks
+
+    def __call__(self, generator: nn.Module, still: FrameInputs, precision: str) -> TorchRuntime:
+        self.asked.append(precision)
+        network = TorchRuntime((self._other if precision == "fp16" else self._networks).generator, "fp32")
+        network.name, network.precision, network.told = "cuda", precision, f"a card in {precision}"
+        return network
 
 
 def test_an_engine_that_a_library_cannot_build_is_an_error(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ that the receiver estimates (REMB) nor its wish for a whole picture (PLI, FIR). 
 from __future__ import annotations
 
 import asyncio
-import os
 from fractions import Fraction
 
 import av
@@ -26,6 +25,7 @@ from avatar.call.feed import Feed
 from avatar.call.tracks import CLOCK, REPEAT_S, Codec, PictureTrack, Quality, RawTrack
 from avatar.records import U8
 from avatar.tools import clock
+from avatar.tools.cores import usable_cores
 
 LEAST, FIRST, MOST = 200_000, 2_000_000, 6_000_000
 """Bits a second."""
@@ -36,7 +36,7 @@ WAIT_S = 0.1
 """A round trip so much above the shortest one means that packets wait somewhere."""
 STEP = 0.1
 """The encoder is made anew when the bitrate is off by so much; each time costs a whole picture."""
-THREADS = min(2, os.cpu_count() or 1)
+THREADS = min(2, usable_cores())
 """Of the encoder, for pictures of more pixels than LARGE; the generator needs the processor, too."""
 LARGE = 640 * 480
 

@@ -226,11 +226,13 @@ def _runtimes() -> Iterator[Finding]:
         yield Finding("runtimes", "openvino", "ok", f"{able} on {openvino_runtime.device()}")
     except AvatarError as error:
         yield Finding("runtimes", "openvino", "info", f"{error}; plain PyTorch is slower", _pip("openvino"))
-    if torch.cuda.is_available():
+    from avatar.runtime.card_runtime import why_no_card
+
+    if (why := why_no_card()) is None:
         for number in range(torch.cuda.device_count()):
             yield Finding("runtimes", f"torch cuda:{number}", "ok", torch.cuda.get_device_name(number))
     else:
-        yield Finding("runtimes", "torch cuda", "info", "no NVIDIA card can be used; none is needed")
+        yield Finding("runtimes", "torch cuda", "info", f"{why}; no NVIDIA card is needed")
 
 
 def _display() -> Iterator[Finding]:

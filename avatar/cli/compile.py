@@ -30,7 +30,8 @@ def add_parser(commands: Subparsers) -> None:
         help="build the engine that draws, ahead of the first call",
         description="Build what draws the network's part of a picture for this computer, compare it with "
         "the plain network on real frames, and keep it. 'avatar run' does so at its first start, which then "
-        "takes some seconds longer. One engine serves every avatar that was not fine-tuned.",
+        "takes some seconds longer. One engine serves every avatar that was not fine-tuned. For the runtimes "
+        "cuda and torch nothing has to be built: they are only compared.",
         examples=EXAMPLES,
     )
     parser.add_argument(

@@ -1,8 +1,8 @@
-"""What draws the network's part of a frame: the plain network in PyTorch, or an engine built of it.
+"""What draws the network's part of a frame: the plain network in PyTorch, on processor or card, or an engine.
 
-An engine is built once and kept on this computer (`store`). Whose face it is, is an input: one engine serves
-every avatar. After it is built it is tried with real frames against the plain network (`parity`); one that
-differs by too much is deleted.
+An engine is built of the network once and kept on this computer (`store`). Whose face it is, is an input: one
+engine serves every avatar. After it is built it is tried with real frames against the plain network
+(`parity`); one that differs by too much is deleted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import nn
 from avatar.errors import ModelError
 from avatar.model.networks import Networks
 from avatar.model.presets import Preset
-from avatar.runtime import openvino_runtime, parity, store, tensorrt_runtime
+from avatar.runtime import cuda_runtime, openvino_runtime, parity, store, tensorrt_runtime
 from avatar.runtime.card_runtime import CardRuntime, why_no_card
 from avatar.runtime.cuda_runtime import CudaRuntime
 from avatar.runtime.frame import FrameInputs, FrameMaps, FrameNetwork, TensorNetwork, halved, still_inputs
@@ -71,11 +71,13 @@ PLAIN = Wanted("torch")
 RUNTIMES = ("tensorrt", "rtx", "cuda", "openvino", "torch")
 """The fastest first."""
 _ONNX, _ENGINE = "network.onnx", "network.engine"
+_compared_before: set[tuple[str, str, str]] = set()
+"""What was compared with the plain network already and is no engine, of which that is kept with it."""
 _ON_CARDS = (*tensorrt_runtime.LIBRARIES, "cuda")
 _KINDS = {
     "tensorrt": "on a graphics card",
     "rtx": "on a graphics card",
-    "cuda": "on a graphics card",
+    "cuda": "on a graphics card without TensorRT",
     "openvino": "on a processor",
     "torch": "left",
 }
@@ -130,8 +132,14 @@ def on_card(runtime: Runtime) -> TensorNetwork | None:
 
 
 def _thought_of(runtime: str) -> bool:
-    """Whether `auto` thinks of it: of those for graphics cards only where they can be had."""
-    return runtime not in _ON_CARDS or _missing(runtime) is None
+    """Whether `auto` thinks of it: of those for graphics cards only where they can be had.
+
+    And of PyTorch itself only where the card is quick in half precision: without TensorRT, a processor may be
+    faster than an older card.
+    """
+    if runtime not in _ON_CARDS:
+        return True
+    return _missing(runtime) is None and (runtime != "cuda" or cuda_runtime.halves_are_fast())
 
 
 def _missing(runtime: str) -> str | None:
@@ -140,9 +148,22 @@ def _missing(runtime: str) -> str | None:
 
 
 def _cuda(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
-    """Nothing is built, and nothing kept: it is compared with the plain network each time."""
+    """In the precision that is wanted, or the first that does what the plain network does."""
+    able = cuda_runtime.PRECISIONS
+    if wanted.precision is None:
+        for precision in able[:-1]:
+            try:
+                return _cuda(replace(wanted, precision=precision), preset, networks)
+            except ModelError as error:
+                _log.warning("%s", error)
+        return _cuda(replace(wanted, precision=able[-1]), preset, networks)
+    if wanted.precision not in able:
+        raise ModelError(f"the runtime cuda has no {wanted.precision}; choose {' or '.join(able)}")
     runtime = CudaRuntime(networks.generator, _still(preset, networks), wanted.precision)
-    _compared(runtime, preset, networks, load_probe().inputs(preset, networks))
+    about = (runtime.told, preset.name, _fingerprint(networks.generator))
+    if about not in _compared_before:
+        _compared(runtime, preset, networks, load_probe().inputs(preset, networks))
+        _compared_before.add(about)
     return runtime
 
 
@@ -219,7 +240,7 @@ def _compared(
 ) -> store.Facts:
     """How near an engine comes to the plain network; raises ModelError if it is not near enough."""
     found = parity.compare(engine, TorchRuntime(networks.generator, "fp32"), frames)
-    parity.check(found, engine.precision, f"the {engine.name} engine of {preset.name} in {engine.precision}")
+    parity.check(found, engine.precision, f"{preset.name} by the runtime {engine.name} in {engine.precision}")
     return {"parity": found.facts()}
 
 

@@ -1,7 +1,7 @@
-"""What all runtimes on an NVIDIA card have in common: their memory there, and frames as CUDA graphs.
+"""What all runtimes on an NVIDIA card have in common: their memory there, and a run recorded as a CUDA graph.
 
-A frame is one upload, one run and one download, recorded once as a CUDA graph and played again. Where all of
-a frame is drawn on the card (`avatar.card`) the network takes tensors that are there, and gives such.
+Where a whole frame is drawn on the card (`avatar.card`), the network takes tensors that are there, and gives
+such. Else a frame is one upload, one run and one download. The run is the same recording both times.
 """
 
 from __future__ import annotations
@@ -16,40 +16,47 @@ from numpy.typing import NDArray
 from avatar.runtime.frame import OUTPUTS, FrameInputs, FrameMaps
 
 WARM_UP = 3
+"""Runs before the one that is recorded: libraries make up their minds in the first ones."""
 
 
 def why_no_card() -> str | None:
     """Why there is no card to work on; None if there is one."""
+    if torch.version.cuda is None:
+        return "this PyTorch is built without CUDA"
     return None if torch.cuda.is_available() else "PyTorch sees no NVIDIA card"
 
 
 class CardRuntime:
-    """A network on the card, to be made complete by `_run`.
+    """A network on the card.
 
     Args:
-        blank: what goes in and comes out, by name, as of `FrameInputs.arrays` and `FrameMaps`, with a batch
-            of one; the shapes and dtypes are taken.
+        name: what the runtime is called.
+        precision: in which numbers it works.
+        told: what it is, in words.
+        blank: what goes in and comes out, by the names of `FrameInputs.arrays` and `FrameMaps`, with a batch
+            of one; shapes and dtypes are taken.
+        prepare: is given the same by name as tensors on the card, and the stream; gives what draws the inputs
+            among them into the outputs, on that stream, and can be recorded.
     """
 
-    name: str
-    precision: str
-    told: str
-
-    def __init__(self, blank: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        precision: str,
+        told: str,
+        blank: Mapping[str, NDArray[Any]],
+        prepare: Callable[[Mapping[str, torch.Tensor], Any], Callable[[], None]],
+    ) -> None:
+        self.name, self.precision, self.told = name, precision, told
         self.device = torch.device("cuda", torch.cuda.current_device())
         self.stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._host = {
-            name: torch.from_numpy(np.zeros_like(like)).pin_memory() for name, like in blank.items()
+            name: torch.from_numpy(np.zeros(like.shape, like.dtype)).pin_memory()
+            for name, like in blank.items()
         }
         self._card = {name: host.cuda() for name, host in self._host.items()}
         self._inputs = [name for name in self._host if name not in OUTPUTS]
-        self._graph: torch.cuda.CUDAGraph
-        """Of `_once`, to be recorded by the subclass as soon as `_run` can be called."""
-        self._run_alone: torch.cuda.CUDAGraph | None = None
-
-    def _run(self) -> None:
-        """Draw what lies in `_card`'s inputs into its outputs, on the current stream, which is `stream`."""
-        raise NotImplementedError
+        self._graph = _recorded(prepare(self._card, self.stream), self.stream)
 
     def __call__(self, inputs: FrameInputs) -> FrameMaps:
         """Draw one window."""
@@ -57,36 +64,29 @@ class CardRuntime:
         for name in self._inputs:
             self._host[name].numpy()[:] = arrays[name]
         with torch.cuda.stream(self.stream):
-            self._graph.replay()
+            maps = self.draw({name: self._host[name] for name in self._inputs})
+            for name, made in zip(OUTPUTS, maps, strict=True):
+                self._host[name].copy_(made, non_blocking=True)
         self.stream.synchronize()
         return FrameMaps(*(self._host[name].numpy()[0].copy() for name in OUTPUTS))
 
     def draw(self, inputs: Mapping[str, torch.Tensor]) -> Sequence[torch.Tensor]:
-        """The same of tensors on the card, as `TensorNetwork`; called on `stream`."""
-        if self._run_alone is None:
-            self._run_alone = self._recorded(self._run)
+        """The same of tensors, as `TensorNetwork`; called on `stream`."""
         for name in self._inputs:
             self._card[name].copy_(inputs[name], non_blocking=True)
-        self._run_alone.replay()
+        self._graph.replay()
         return [self._card[name] for name in OUTPUTS]
 
-    def _once(self) -> None:
-        """Up, run, down, on the stream."""
-        for name in self._inputs:
-            self._card[name].copy_(self._host[name], non_blocking=True)
-        self._run()
-        for name in OUTPUTS:
-            self._host[name].copy_(self._card[name], non_blocking=True)
 
-    def _recorded(self, work: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        """`work` as a graph; the library gets ready in the frames before it is recorded."""
-        self.stream.wait_stream(torch.cuda.current_stream())  # what lies there now was sent on that one
-        with torch.cuda.stream(self.stream):
-            for _ in range(WARM_UP):
-                work()
-        self.stream.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        # Another thread may be drawing with another network: what it asks of the card must not spoil this.
-        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+def _recorded(work: Callable[[], None], stream: Any) -> torch.cuda.CUDAGraph:
+    """`work` as a graph."""
+    stream.wait_stream(torch.cuda.current_stream())  # what lies there now was sent on that one
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
             work()
-        return graph
+    stream.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    # Another thread may be drawing with another network: what it asks of the card must not spoil this.
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        work()
+    return graph

@@ -1,20 +1,28 @@
-"""The plain network on an NVIDIA card, for which PyTorch is enough."""
+"""The plain network on an NVIDIA card, for which a PyTorch with CUDA is enough."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from avatar.errors import ModelError
 from avatar.runtime.card_runtime import CardRuntime
 from avatar.runtime.frame import OUTPUTS, FrameInputs, FrameNetwork, halved
 
 PRECISIONS = ("fp16", "fp32")
 """The fastest first."""
+_flags = threading.Lock()
+"""What cuDNN is told holds for all threads."""
+
+
+def halves_are_fast() -> bool:
+    """Whether the card is of the first generation with matrix units for half precision (Volta), or later."""
+    return torch.cuda.get_device_capability() >= (7, 0)
 
 
 class CudaRuntime(CardRuntime):
@@ -23,39 +31,29 @@ class CudaRuntime(CardRuntime):
     Args:
         generator: in evaluation mode; a copy of it goes there.
         still: inputs of the right shapes.
-        precision: one of `PRECISIONS`; None: the fastest.
-
-    Raises:
-        ModelError: another precision.
+        precision: one of `PRECISIONS`.
     """
 
-    name = "cuda"
-
-    def __init__(self, generator: nn.Module, still: FrameInputs, precision: str | None = None) -> None:
-        self.precision = precision or PRECISIONS[0]
-        if self.precision not in PRECISIONS:
-            raise ModelError(f"the runtime cuda has no {self.precision}; choose {' or '.join(PRECISIONS)}")
-        card, version = torch.cuda.get_device_name(), torch.__version__
-        self.told = f"PyTorch {version}, {self.precision}, on {card}"
-        drawn_by = halved(generator) if self.precision == "fp16" else copy.deepcopy(generator)
+    def __init__(self, generator: nn.Module, still: FrameInputs, precision: str) -> None:
+        drawn_by = halved(generator) if precision == "fp16" else copy.deepcopy(generator)
         network = FrameNetwork(drawn_by).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network: FrameNetwork = network.cuda()
-        inputs = {name: torch.from_numpy(array).cuda() for name, array in still.arrays().items()}
-        with self._exactly():
-            maps = self._network(**inputs)
-        made = {name: each.cpu().numpy() for name, each in zip(OUTPUTS, maps, strict=True)}
-        super().__init__({**still.arrays(), **made})
-        self._graph = self._recorded(self._once)
+        on_card: FrameNetwork = network.cuda()
+        inputs = still.arrays()
 
-    @contextmanager
-    def _exactly(self) -> Iterator[None]:
-        """The fastest ways to convolve that there are, but no float32 numbers cut to 19 bits."""
-        fast = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-        with torch.inference_mode(), fast:
-            yield
+        def prepare(card: Mapping[str, Tensor], _: Any) -> Callable[[], None]:
+            def work() -> None:
+                # The fastest of all ways to convolve, but no TF32: float32 is asked for.
+                fast = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+                with _flags, torch.inference_mode(), fast:
+                    maps = on_card(**{name: card[name] for name in inputs})
+                    for name, made in zip(OUTPUTS, maps, strict=True):
+                        card[name].copy_(made)
 
-    def _run(self) -> None:
-        with self._exactly():
-            maps = self._network(**{name: self._card[name] for name in self._inputs})
-            for name, each in zip(OUTPUTS, maps, strict=True):
-                self._card[name].copy_(each)
+            return work
+
+        side = still.best.shape[0]
+        half = side // 2
+        shapes = ((1, 2, half, half), (1, side, side), (1, 3, side, side), (1, side, side))
+        blank = {name: np.zeros(shape, np.float32) for name, shape in zip(OUTPUTS, shapes, strict=True)}
+        told = f"PyTorch {torch.__version__}, {precision}, on {torch.cuda.get_device_name()}"
+        super().__init__("cuda", precision, told, {**inputs, **blank}, prepare)

@@ -7,9 +7,10 @@ of its own, `openvino_telemetry`. Where that is missing it does without; so it i
 from __future__ import annotations
 
 import functools
-import os
+import hashlib
 import platform
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from avatar.errors import ModelError
 from avatar.runtime.frame import OUTPUTS, FrameInputs, FrameMaps
+from avatar.tools.cores import usable_cores
 
 ROUNDS = 12
 """Frames that each number of threads is tried with,"""
@@ -28,10 +30,12 @@ QUICK = 20
 """Percentile of a number's times that is compared."""
 WORTH = 0.9
 """More threads have to take less than this part of the time of fewer, or they are not worth their heat."""
-BUSY = 1.25
-"""A thread that takes so many times as long as it works has to wait for others' programs."""
 USUAL = 2
 """Threads that are taken where nothing can be measured: they were best on all computers with two cores."""
+BUSY = 1.25
+"""Where these threads take this much longer than they work, they have to wait for others' programs."""
+LOAD = bytes(16 * 2**20)
+"""What they work on for that: some 10 to 60 ms of SHA-256."""
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -94,29 +98,54 @@ def fastest(file: Path, precision: str, frames: Sequence[FrameInputs]) -> tuple[
     """The number of threads that suits this computer, and how long a frame takes with it, undisturbed [ms].
 
     It is kept for good, and what else the computer does now must not decide: all have their turns in each
-    round, and the quicker frames of each count. Where one thread alone has to wait for a processor, several
-    can only look bad, and the usual number is taken.
+    round, and the quicker frames of each count. Where the usual number of threads has to wait for processors,
+    several can only look bad, and that number is taken.
     """
-    runtimes = [OpenVinoRuntime(file, precision, threads) for threads in _counts(_usable())]
+    usable = usable_cores()
+    runtimes = [OpenVinoRuntime(file, precision, threads) for threads in _counts(usable)]
     took: list[list[float]] = [[] for _ in runtimes]
-    waits = []
+    taken_s = worked_s = 0.0
     for number in range(WARM_UP + ROUNDS):
         for runtime, times in zip(runtimes, took, strict=True):
-            begin, worked = time.perf_counter(), time.process_time()
+            begin = time.perf_counter()
             runtime(frames[number % len(frames)])
             times.append((time.perf_counter() - begin) * 1e3)
-            if runtime.threads == 1:
-                waits.append(times[-1] / 1e3 / max(1e-6, time.process_time() - worked))
+        taken, worked = _side_by_side(min(USUAL, usable))
+        taken_s, worked_s = taken_s + taken, worked_s + worked
     quick = [float(np.percentile(times[WARM_UP:], QUICK)) for times in took]
-    best = _choice([runtime.threads for runtime in runtimes], quick, float(np.median(waits)))
+    best = _choice([runtime.threads for runtime in runtimes], quick, taken_s / max(1e-6, worked_s))
     return runtimes[best], quick[best]
 
 
 def _choice(counts: Sequence[int], times: Sequence[float], wait: float) -> int:
-    """Which number of threads to take, by their times, and by how much longer one took than it worked."""
+    """Which number of threads to take, by their times, and by how much longer they take than they work."""
     if wait > BUSY:
         return max(index for index, count in enumerate(counts) if count <= USUAL)
     return _worth(times)
+
+
+def _side_by_side(threads: int) -> tuple[float, float]:
+    """For how long so many threads are at work, and for how long each of them works [s]; sums over them.
+
+    The same where nothing else works. Asked of work that does nothing but compute: the threads of an engine
+    also wait for each other. To be summed over several times: some systems count in steps of 16 ms.
+    """
+    spans: list[tuple[float, float]] = []
+    begun = threading.Barrier(threads)
+
+    def work() -> None:
+        begun.wait()
+        begin, worked = time.perf_counter(), time.thread_time()
+        hashlib.sha256(LOAD).digest()
+        spans.append((time.perf_counter() - begin, time.thread_time() - worked))
+
+    side_by_side = [threading.Thread(target=work) for _ in range(threads)]
+    for thread in side_by_side:
+        thread.start()
+    for thread in side_by_side:
+        thread.join()
+    taken, worked = zip(*spans, strict=True)
+    return sum(taken), sum(worked)
 
 
 def _worth(times: Sequence[float]) -> int:
@@ -126,11 +155,6 @@ def _worth(times: Sequence[float]) -> int:
         if took < WORTH * times[best]:
             best = number
     return best
-
-
-def _usable() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _counts(usable: int) -> list[int]:

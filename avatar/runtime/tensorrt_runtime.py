@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ PRECISIONS = ("fp16", "fp32")
 def missing(runtime: str) -> str | None:
     """Why a runtime of `LIBRARIES` cannot be had here; None if it can."""
     found = find_spec(LIBRARIES[runtime])
-    if found is None or found.loader is None:  # no more than a folder of that name
+    if found is None or found.origin is None:  # no more than a folder of that name
         return f"{LIBRARIES[runtime]} is not installed; python -m pip install 'livehead[{runtime}]'"
     return why_no_card()
 
@@ -71,21 +73,20 @@ class TensorRtRuntime(CardRuntime):
     """
 
     def __init__(self, runtime: str, engine: Path, precision: str) -> None:
-        self.name, self.precision = runtime, precision
-        self.told = f"{LIBRARIES[runtime]} {version(runtime)}, {precision}, on {torch.cuda.get_device_name()}"
         trt = import_module(LIBRARIES[runtime])
         self._engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(engine.read_bytes())
         if self._engine is None:
             raise ModelError(f"{engine}: {LIBRARIES[runtime]} does not take this engine")
-        self._context = self._engine.create_execution_context()
+        context = self._engine.create_execution_context()
         blank = {}
         for name in map(self._engine.get_tensor_name, range(self._engine.num_io_tensors)):
             dtype = trt.nptype(self._engine.get_tensor_dtype(name))
             blank[name] = np.zeros(tuple(self._engine.get_tensor_shape(name)), dtype)
-        super().__init__(blank)
-        for name, tensor in self._card.items():
-            self._context.set_tensor_address(name, tensor.data_ptr())
-        self._graph = self._recorded(self._once)
 
-    def _run(self) -> None:
-        self._context.execute_async_v3(self.stream.cuda_stream)
+        def prepare(card: Mapping[str, torch.Tensor], stream: Any) -> Callable[[], None]:
+            for name, tensor in card.items():
+                context.set_tensor_address(name, tensor.data_ptr())
+            return lambda: context.execute_async_v3(stream.cuda_stream)
+
+        told = f"{LIBRARIES[runtime]} {version(runtime)}, {precision}, on {torch.cuda.get_device_name()}"
+        super().__init__(runtime, precision, told, blank, prepare)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,10 @@ import numpy as np
 
 from avatar.errors import ModelError
 from avatar.records import F32
+from avatar.tools.cores import usable_cores
 from avatar.track.quiet import quiet_stderr
 
-THREADS = min(2, os.cpu_count() or 1)
+THREADS = min(2, usable_cores())
 """At a network. With two, a face takes about 0.6 of the time that it takes with one."""
 
 
