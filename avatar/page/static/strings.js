@@ -110,7 +110,7 @@ export const strings = {
 
   keys: "Keys",
   keysOn: "Listen to these keys",
-  keysHint: "Off if you speak to your computer, or press them by accident.",
+  keysHint: "Switch them off if you speak to your computer, or press them by accident.",
   keyList: [
     ["P", "be right back, and back"],
     ["N", "set neutral face"],
