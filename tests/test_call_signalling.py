@@ -273,6 +273,14 @@ def test_links_are_kept_for_a_run_after_a_crash(tmp_path: Path) -> None:
         Call(CallOptions(state=tmp_path / "nothing.json", again=True))
 
 
+def test_links_go_on_only_where_they_lead(tmp_path: Path) -> None:
+    state = tmp_path / "call.json"
+    with calling(paint=False, state=state):
+        pass
+    with pytest.raises(CallError, match=r"links are at 127\.0\.0\.1: add --listen 127\.0\.0\.1"):
+        Call(CallOptions(state=state, again=True, listen="0.0.0.0"))
+
+
 def test_a_link_that_a_call_has_no_use_for_is_kept_for_the_next(tmp_path: Path) -> None:
     state = tmp_path / "call.json"
     with calling(paint=False, state=state, camera=BrowserCamera()) as call:

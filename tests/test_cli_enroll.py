@@ -105,3 +105,9 @@ def test_what_can_be_read_of_a_cut_clip_is_used(folder: Path, tmp_path: Path, ca
 def test_a_clip_without_a_face_is_named(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     line = refused(capsys, folder / "cells.mp4", "-o", tmp_path / "x.avatar")
     assert str(folder / "cells.mp4") in line and "no frame of the clip" in line
+
+
+def test_an_avatar_is_not_enrolled_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = tmp_path / "me.avatar"
+    assert main.main(["enroll", str(made)]) == 1
+    assert f"{made} is an avatar already: avatar run {made}" in capsys.readouterr().err

@@ -115,6 +115,8 @@ class Call:
             if options.state is None:
                 raise CallError("nothing was kept of an earlier call")
             earlier, extra = links.load(options.state)
+            if (listened := extra.get("listen", options.listen)) != options.listen:
+                raise CallError(f"the last call's links are at {listened}: add --listen {listened}")
             kept = links.go_on(earlier, roles, options.expires_s)
             resting = [one for one in earlier if one.role not in roles]
             self._resting = [one for one in resting if one.standing(None) is not links.Standing.EXPIRED]
@@ -165,7 +167,7 @@ class Call:
         """Keep the links as they stand now."""
         if self._options.state is None:
             return
-        extra: dict[str, object] = {"port": self.place.port}
+        extra: dict[str, object] = {"port": self.place.port, "listen": self._options.listen}
         if self.certificate is not None:
             extra |= {"certificate": self.certificate.chain.decode(), "key": self.certificate.key.decode()}
         links.save(self._options.state, [*self._invitations.values(), *self._resting], extra)

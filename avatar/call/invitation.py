@@ -104,7 +104,9 @@ def load(path: Path) -> tuple[list[Invitation], dict[str, Any]]:
     except FileNotFoundError:
         raise CallError("there is no earlier call to go on with; leave out --again") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CallError(f"{path} is damaged, the earlier call cannot go on: {error}") from error
+        raise CallError(
+            f"{path} is damaged, the earlier call cannot go on without it; leave out --again ({error})"
+        ) from error
 
 
 def _digest(secret: str) -> str:

@@ -271,5 +271,5 @@ def _by_name(text: str, known: Sequence[CameraInfo]) -> CameraInfo:
 
 def _there_is(known: Sequence[CameraInfo]) -> str:
     if not known:
-        return "no camera was found"
+        return "no camera was found; plug one in, or name a video file"
     return "found: " + ", ".join(f"{camera.index} ({camera.name})" for camera in known)

@@ -243,7 +243,7 @@ def _open_window(newest: Callable[[], VideoFrame | None], outputs: live.Outputs)
     from avatar.output import Window
 
     try:
-        window = Window("avatar call", mirror=False)
+        window = Window("avatar call", mirror=False, instead="--no-window does not try")
     except OutputError as error:
         print(f"avatar: the guest will not be shown: {error}", file=sys.stderr)
         return

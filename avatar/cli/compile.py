@@ -45,6 +45,7 @@ def add_parser(commands: Subparsers) -> None:
         metavar="FILE",
         help="networks that 'avatar train' made (.safetensors), instead of those that come with the program",
     )
+    parser.add_argument("--anew", action="store_true", help="build it even if there is one")
     shared.add_runtime(parser)
 
 
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     preset = what if identity is None else stored.preset if stored is not None else shared.PRESETS[0]
     trained = open_networks(preset, arguments.weights)
     networks = trained.networks if identity is None else networks_of(identity, trained)
-    wanted = replace(shared.wanted_runtime(arguments), anew=True)
+    wanted = replace(shared.wanted_runtime(arguments), anew=arguments.anew)
     runtime = open_runtime(wanted, trained.preset, networks)
-    print(f"{what}: {runtime.told}")
+    print(f"{what}: ready, {runtime.told}")
     return 0

@@ -76,6 +76,9 @@ def add_parser(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Enrol `arguments.pictures` and store the result."""
     sources: list[Path] = arguments.pictures
+    for source in sources:
+        if source.suffix.lower() == portrait.AVATAR_SUFFIX:
+            raise AvatarError(f"{source} is an avatar already: avatar run {source}")
     output: Path = arguments.output or sources[0].with_suffix(portrait.AVATAR_SUFFIX)
     if output.suffix.lower() != portrait.AVATAR_SUFFIX:
         raise OutputError(f"{output} should end in {portrait.AVATAR_SUFFIX}, or it is not known again")

@@ -170,10 +170,9 @@ def tell(summary: Summary, *, as_json: bool) -> None:
     )
     middle, most = summary.age_ms["p50"], summary.age_ms["p95"]
     if middle is not None and most is not None:
-        # A motion recording stands for the camera and the tracker.
-        begin = (
-            "the camera" if "track" in summary.stages_ms else "the recorded motion (no camera, no tracking)"
-        )
+        # A motion recording stands for the camera and the tracker; a browser's camera may not have come.
+        tracked = "track" in summary.stages_ms or summary.no_face == summary.frames
+        begin = "the camera" if tracked else "the recorded motion (no camera, no tracking)"
         print(f"latency from {begin} to the output: {middle:.0f} ms, 95 % under {most:.0f} ms")
     if summary.frames and summary.no_face:
         print(f"no face was seen in {summary.no_face} frames", file=sys.stderr)

@@ -24,6 +24,7 @@ class Window:
         title: what the window is called.
         mirror: show the frames mirrored. Only here: other outputs are never mirrored.
         on_key: called with each key pressed, as a character, except those that end the run.
+        instead: what an error tells to do.
 
     Attributes:
         closed: True once the user has closed the window or pressed ESC or q.
@@ -38,14 +39,19 @@ class Window:
     main_thread = True
 
     def __init__(
-        self, title: str = "avatar", *, mirror: bool = True, on_key: Callable[[str], None] | None = None
+        self,
+        title: str = "avatar",
+        *,
+        mirror: bool = True,
+        on_key: Callable[[str], None] | None = None,
+        instead: str = _INSTEAD,
     ) -> None:
         if reason := missing_display():
-            raise OutputError(f"no window can be opened: {reason}; {_INSTEAD}")
+            raise OutputError(f"no window can be opened: {reason}; {instead}")
         if windows_would_hang():
             raise OutputError("no window can be opened: 'av' was imported before 'cv2', change the order")
         if not cv2.currentUIFramework():
-            raise OutputError(f"no window can be opened: this OpenCV was built without windows; {_INSTEAD}")
+            raise OutputError(f"no window can be opened: this OpenCV was built without windows; {instead}")
         self.closed = False
         self.mirror = mirror
         self.on_key = on_key

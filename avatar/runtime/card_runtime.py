@@ -22,7 +22,7 @@ WARM_UP = 3
 def why_no_card() -> str | None:
     """Why there is no card to work on; None if there is one."""
     if torch.version.cuda is None:
-        return "this PyTorch is built without CUDA"
+        return "this PyTorch is built without CUDA; https://pytorch.org/get-started says how to get another"
     return None if torch.cuda.is_available() else "PyTorch sees no NVIDIA card"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import socket
 from pathlib import Path
@@ -81,7 +82,7 @@ def listen(address: str, port: int) -> socket.socket:
     try:
         return socket.create_server((address, port), family=family, backlog=64)
     except OSError as error:
-        if port:
+        if port and error.errno != errno.EADDRNOTAVAIL:
             raise ServerError(
                 f"cannot listen on {in_url(address)}:{port}: {error.strerror}; take another port"
             ) from error
