@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from torch import nn
 
@@ -53,6 +53,9 @@ class Runtime(Protocol):
 
     def __call__(self, inputs: FrameInputs) -> FrameMaps:
         """Draw one window; who, is said by `psi`."""
+
+
+_R = TypeVar("_R", bound=Runtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +150,21 @@ def _missing(runtime: str) -> str | None:
     return why_no_card() if runtime == "cuda" else tensorrt_runtime.missing(runtime)
 
 
+def _first(able: Sequence[str], opened: Callable[[str], _R]) -> _R:
+    """A runtime in the first of the precisions in which it does what the plain network does."""
+    for precision in able[:-1]:
+        try:
+            return opened(precision)
+        except ModelError as error:
+            _log.warning("%s", error)
+    return opened(able[-1])
+
+
 def _cuda(wanted: Wanted, preset: Preset, networks: Networks) -> Runtime:
     """In the precision that is wanted, or the first that does what the plain network does."""
     able = cuda_runtime.PRECISIONS
     if wanted.precision is None:
-        for precision in able[:-1]:
-            try:
-                return _cuda(replace(wanted, precision=precision), preset, networks)
-            except ModelError as error:
-                _log.warning("%s", error)
-        return _cuda(replace(wanted, precision=able[-1]), preset, networks)
+        return _first(able, lambda each: _cuda(replace(wanted, precision=each), preset, networks))
     if wanted.precision not in able:
         raise ModelError(f"the runtime cuda has no {wanted.precision}; choose {' or '.join(able)}")
     runtime = CudaRuntime(networks.generator, _still(preset, networks), wanted.precision)
@@ -190,12 +198,7 @@ def _openvino(wanted: Wanted, preset: Preset, networks: Networks) -> OpenVinoRun
     """In the precision that is wanted, or the first that does what the plain network does."""
     able = openvino_runtime.precisions()
     if wanted.precision is None:
-        for precision in able[:-1]:
-            try:
-                return _openvino(replace(wanted, precision=precision), preset, networks)
-            except ModelError as error:
-                _log.warning("%s", error)
-        return _openvino(replace(wanted, precision=able[-1]), preset, networks)
+        return _first(able, lambda each: _openvino(replace(wanted, precision=each), preset, networks))
     precision = wanted.precision
     if precision not in able:
         raise ModelError(f"OpenVINO has no {precision} on this processor; there is {' and '.join(able)}")
