@@ -110,10 +110,18 @@ def write_camera(path: Path, seconds: float = CAMERA_S) -> None:
         file.mux(stream.encode(None))
 
 
+NO_MICROPHONE = """
+    const devices = navigator.mediaDevices, ask = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = (wanted) => ask({ ...wanted, audio: false });
+"""
+"""The microphone that is measured is the program's own: Chromium's would beep in between, twice a second."""
+
+
 def join(browser: Chromium, url: str, watch: str, *, sends: bool = True) -> Page:
-    """Open a link, join, and note what can be seen in the video with the id `watch`."""
+    """Open a link, join with a camera alone, and note what can be seen in the video with the id `watch`."""
     page = browser.page(url)
     page.wait("document.body.dataset.state === 'ready'")
+    page.run(NO_MICROPHONE)
     page.run(f"document.getElementById('with-camera').checked = {str(sends).lower()}")
     page.run("document.getElementById('join').click()")
     page.wait(JOINED, 40)

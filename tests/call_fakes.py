@@ -124,9 +124,11 @@ class Browser:
     open: ClassVar[list[Browser]] = []
     """Those that `run` has to close."""
 
-    def __init__(self, url: str, *, sends: bool = True, cookies: Any = None) -> None:
+    def __init__(
+        self, url: str, *, sends: bool = True, cookies: Any = None, camera: Camera | None = None
+    ) -> None:
         self.open.append(self)
-        self.url, self._sends = url, sends
+        self.url, self._sends, self._camera = url, sends, camera or Camera()
         self.got = Got()
         self.end: str | None = None
         self.status: int | None = None
@@ -144,7 +146,7 @@ class Browser:
         def take(track: MediaStreamTrack) -> None:
             self._tasks.append(asyncio.ensure_future(self._pull(track)))
 
-        for track in (Camera(), Tone()):
+        for track in (self._camera, Tone()):
             self.connection.addTransceiver(
                 track if self._sends else track.kind, "sendrecv" if self._sends else "recvonly"
             )

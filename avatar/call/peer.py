@@ -19,6 +19,7 @@ from aiortc.mediastreams import MediaStreamError
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
+from avatar.call.arrival import hasten
 from avatar.call.encoder import EncodedTrack
 from avatar.call.ice import Ice
 from avatar.call.offers import check_sdp
@@ -245,6 +246,9 @@ class Peer:
             self._on_closed(self.why)
 
     def _take(self, track: MediaStreamTrack) -> None:
+        for receiver in self.connection.getReceivers():
+            if receiver.track is track:
+                hasten(receiver, track.kind)
         if track.kind == "video":
             self._start(self._pull_pictures(track))
         elif track.kind == "audio":
