@@ -22,7 +22,7 @@ from typing import Any
 from avatar.cli import arguments as shared
 from avatar.errors import AvatarError
 from bench import machine, netns
-from bench.call_ends import JOINED, SCRIPT, Near, calling, join, write_camera
+from bench.call_ends import JOINED, Near, calling, join, watch, write_camera
 from bench.call_figures import (
     differences,
     glass,
@@ -177,8 +177,8 @@ def again(arguments: argparse.Namespace) -> dict[str, Any]:
             time.sleep(2)
             looks.append(near.look())
             print(f"back after {back[-1]:.2f} s: {looks[-1]}", flush=True)
-        guest.run(SCRIPT.read_text(encoding="utf-8"))
-        guest.run("bench.watch('theirs')")
+        if arguments.calls:  # the page was loaded anew
+            watch(guest, "theirs")
         every = min(60.0, max(5.0, 60 * arguments.minutes / 10))
         for number in range(int(60 * arguments.minutes / every)):
             time.sleep(every)

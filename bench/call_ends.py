@@ -117,14 +117,19 @@ NO_MICROPHONE = """
 """The microphone that is measured is the program's own: Chromium's would beep in between, twice a second."""
 
 
-def join(browser: Chromium, url: str, watch: str, *, sends: bool = True) -> Page:
-    """Open a link, join with a camera alone, and note what can be seen in the video with the id `watch`."""
+def join(browser: Chromium, url: str, video: str, *, sends: bool = True) -> Page:
+    """Open a link, join with a camera alone, and note what can be seen in the video with the id `video`."""
     page = browser.page(url)
     page.wait("document.body.dataset.state === 'ready'")
     page.run(NO_MICROPHONE)
     page.run(f"document.getElementById('with-camera').checked = {str(sends).lower()}")
     page.run("document.getElementById('join').click()")
     page.wait(JOINED, 40)
-    page.run(SCRIPT.read_text(encoding="utf-8"))
-    page.run(f"bench.watch({watch!r})")
+    watch(page, video)
     return page
+
+
+def watch(page: Page, video: str) -> None:
+    """Note from now on what can be seen in the video with that id; once for each page."""
+    page.run(SCRIPT.read_text(encoding="utf-8"))
+    page.run(f"bench.watch({video!r})")
