@@ -180,10 +180,14 @@ def again(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.calls:  # the page was loaded anew
             watch(guest, "theirs")
         every = min(60.0, max(5.0, 60 * arguments.minutes / 10))
+        guest.run("bench.take() && 0")
+        decoded, at = _counted(guest)["video"]["decoded"], time.monotonic()
         for number in range(int(60 * arguments.minutes / every)):
             time.sleep(every)
             took, taken = of_clip(near.start_wall, guest.run("bench.take()")["rows"]), near.look()
-            delay, fps = shares(took)["p50"], round(len(took) / every, 2)
+            before, decoded = decoded, _counted(guest)["video"]["decoded"]
+            since, at = at, time.monotonic()
+            delay, fps = shares(took)["p50"], round((decoded - before) / (at - since), 2)
             minute = round((number + 1) * every / 60, 2)
             rows.append(Row(minute, fps, delay, taken["rss_mib"], taken["threads"], taken["files"]))
             print(as_line(rows[-1]), flush=True)
