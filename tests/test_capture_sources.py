@@ -10,7 +10,7 @@ import pytest
 from made_clips import write_clip
 from PIL import Image
 
-from avatar.capture import Recording, StillImage, VideoFile, open_source, sources
+from avatar.capture import Recording, StillImage, VideoFile, names_file, open_source, sources
 from avatar.capture.motion_file import write_motion
 from avatar.errors import AvatarError, MotionFileError, PictureError, VideoError
 from avatar.records import Face
@@ -30,6 +30,7 @@ def no_camera(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("spec", ["0", "12", "/dev/video2", "HD Webcam", "Logitech C920", "facetime"])
 def test_cameras(spec: str) -> None:
+    assert not names_file(spec)
     with pytest.raises(CameraCall) as caught:
         open_source(spec, backend="v4l2", size=(640, 480), fps=30)
     assert caught.value.args == (spec, {"backend": "v4l2", "size": (640, 480), "fps": 30})
@@ -83,5 +84,6 @@ def test_what_is_not_there_is_not_taken_for_a_camera(
     spec: str, error: type[AvatarError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    assert names_file(spec) == ("://" not in spec)
     with pytest.raises(error, match=spec):
         open_source(spec)

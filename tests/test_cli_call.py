@@ -110,6 +110,8 @@ def test_publish_to_our_own_call(me: str, capsys: Capture) -> None:
     ("line", "told"),
     [
         ("call {me} --ice nonsense", "is no server"),
+        ("call {me} --camera nothing.mp4", "there is no camera file at nothing.mp4"),
+        ("call nobody", "there is no avatar of the name nobody"),
         ("call {me} --relay-only", "--relay-only needs a TURN server"),
         ("call {me} --sound nothing.wav", "there is no sound file"),
         ("call {me} --sound {me} --microphone 1", "not both"),
@@ -117,6 +119,7 @@ def test_publish_to_our_own_call(me: str, capsys: Capture) -> None:
         ("call {me} --camera {motion} --listen 203.0.113.5 --speaker none --no-window", "cannot listen on"),
         ("call {me} --camera {motion} --again --speaker none --no-window", "no earlier call"),
         ("call {me} --camera {motion} --speaker nothing --no-window", "sound devices|loudspeaker"),
+        ("publish nobody --whip http://127.0.0.1:1/x", "there is no avatar of the name nobody"),
         ("publish {me} --janus http://127.0.0.1:1/janus", "--janus needs --room"),
         ("publish {me} --whip http://example.org/ --token x", "a token is not sent by http"),
         ("publish {me} --janus http://example.org/janus --room 1 --token x", "a secret or PIN is not sent"),
@@ -125,7 +128,10 @@ def test_publish_to_our_own_call(me: str, capsys: Capture) -> None:
         ("publish {me} --camera {motion} --whip http://127.0.0.1:1/x", "cannot be reached"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(line: str, told: str, me: str, capsys: Capture) -> None:
+def test_what_cannot_be_is_told_in_one_line(
+    line: str, told: str, me: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("AVATAR_DATA", str(tmp_path))
     asked = shlex.split(line.format(me=me, motion=resolve("demo_motion")))
     assert main.main([*asked, "--generator", "warp"]) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]

@@ -177,6 +177,7 @@ def test_engines_that_nobody_uses_make_room(cache: Path) -> None:
     assert store.find(keys["used"]) is not None  # which is to use it
     keys["new"] = made("new")
     assert {name for name, key in keys.items() if key.folder.exists()} == {"used", "young", "new"}
+    assert store.kept() == engines(cache)
     assert len(engines(cache)) == 3
 
 

@@ -35,6 +35,15 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
+def why_no_devices() -> str | None:
+    """Why neither microphones nor loudspeakers can be used; None if those that there are can."""
+    try:
+        _sounddevice()
+    except CallError as error:
+        return str(error).removeprefix("sound devices cannot be used here: ")
+    return None
+
+
 def _open(kind: str, which: str | None, callback: Any) -> Any:
     """A started stream of sounddevice; CallError if there is no such device."""
     sounddevice = _sounddevice()

@@ -10,7 +10,7 @@ from avatar.capture.devices import CameraInfo, list_cameras
 from avatar.capture.motion_file import MotionRecording, read_motion, write_motion
 from avatar.capture.pictures import decode_picture, read_picture
 from avatar.capture.recording import Recording
-from avatar.capture.sources import Source, open_source
+from avatar.capture.sources import Source, names_file, open_source
 from avatar.capture.still import StillImage
 from avatar.capture.video_file import VIDEO_SUFFIXES, VideoFile
 
@@ -25,6 +25,7 @@ __all__ = [
     "VideoFile",
     "decode_picture",
     "list_cameras",
+    "names_file",
     "open_source",
     "read_motion",
     "read_picture",

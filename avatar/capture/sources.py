@@ -42,14 +42,20 @@ def open_source(
     """
     if "://" in spec:
         raise VideoError(f"{spec}: addresses are not read, only cameras and files")
+    if not names_file(spec):
+        return Camera(spec, backend=backend, size=size, fps=fps)
     path = Path(spec)
     suffix = path.suffix.lower()
-    if spec.strip().isdecimal() or spec.startswith("/dev/video"):
-        return Camera(spec, backend=backend, size=size, fps=fps)
-    if not path.is_file() and suffix not in _FILE_SUFFIXES and len(path.parts) < 2:
-        return Camera(spec, backend=backend, size=size, fps=fps)
     if suffix == MOTION_SUFFIX:
         return Recording(path, paced=paced, loop=loop)
     if suffix in PICTURE_SUFFIXES or suffix in (".heic", ".heif"):
         return StillImage(path, fps or 30.0, paced=paced)
     return VideoFile(path, paced=paced, loop=loop, size=size, fps=fps)
+
+
+def names_file(spec: str) -> bool:
+    """Whether `open_source` takes that for the name of a file, be it there or not; else it is a camera's."""
+    if "://" in spec or spec.strip().isdecimal() or spec.startswith("/dev/video"):
+        return False
+    path = Path(spec)
+    return path.is_file() or path.suffix.lower() in _FILE_SUFFIXES or len(path.parts) > 1

@@ -48,6 +48,7 @@ def add_parser(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Track the clip, then draw it."""
     output: Path = arguments.output
+    arguments.portrait = portrait.which_portrait(arguments.portrait)
     shared.check_input(arguments.driving, "driving clip")
     shared.check_output(output, [arguments.portrait, arguments.driving])
     identity = portrait.open_portrait(arguments.portrait, face=arguments.face)

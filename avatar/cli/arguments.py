@@ -292,3 +292,11 @@ def check_input(path: Path, what: str) -> None:
         raise AvatarError(f"{path} is a folder, not a {what}")
     if not path.exists():
         raise AvatarError(f"there is no {what} at {path}")
+
+
+def check_camera(spec: str) -> None:
+    """Raise AvatarError if that is the name of a file, and there is none; what else is wrong shows later."""
+    from avatar.capture import names_file
+
+    if names_file(spec):
+        check_input(Path(spec), "camera file")

@@ -27,6 +27,7 @@ STATE = "call.json"
 EXAMPLES = """\
   avatar call me.avatar --listen 0.0.0.0         a link and a QR code for others in your network
   avatar call me.avatar                          try it: the link works on this computer only
+  avatar call Anna                               an avatar that was made on the control page
   avatar call me.avatar --camera browser --listen 0.0.0.0
                                                  your phone's browser is the camera: a second link
   avatar call me.avatar --listen 0.0.0.0 --ice stun:stun.example.org,turn:me:secret@turn.example.org
@@ -50,7 +51,7 @@ def add_parser(commands: Subparsers) -> None:
         "while. No outside server is asked unless --ice names one; without, both have to be in one network.",
         examples=EXAMPLES,
     )
-    shared.add_portrait(parser)
+    shared.add_portrait(parser, gallery=True)
     parser.add_argument(
         "--camera",
         default="0",
@@ -102,6 +103,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Call until q, Ctrl-C or --seconds; a camera file begins again at its end."""
+    arguments.portrait = portrait.which_portrait(arguments.portrait)
     calling.check(arguments)
     if arguments.paste is not None:
         shared.check_output(arguments.paste, [arguments.portrait, Path(arguments.camera)])

@@ -100,6 +100,8 @@ def add_stages(parser: argparse.ArgumentParser) -> None:
 def check(arguments: argparse.Namespace) -> None:
     """Refuse what makes no sense before anything is loaded; raises AvatarError."""
     ice(arguments)
+    if arguments.camera != BROWSER:
+        shared.check_camera(arguments.camera)
     if arguments.sound is not None:
         if arguments.microphone not in (None, "none"):
             raise CallError("take --sound or --microphone, not both")

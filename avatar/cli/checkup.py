@@ -199,6 +199,12 @@ def _pipewire_camera() -> Iterator[Finding]:
 
 
 def _sound() -> Iterator[Finding]:
+    from avatar.call.devices import why_no_devices
+
+    if (why := why_no_devices()) is None:
+        yield Finding("sound", "microphone of calls", "ok", "PortAudio is there")
+    else:
+        yield Finding("sound", "microphone of calls", "info", f"{why}; 'avatar call' goes on without")
     if not sys.platform.startswith("linux"):
         return
     try:
@@ -227,7 +233,10 @@ def _runtimes() -> Iterator[Finding]:
     except AvatarError as error:
         yield Finding("runtimes", "openvino", "info", f"{error}; plain PyTorch is slower", _pip("openvino"))
     from avatar.runtime.card_runtime import why_no_card
+    from avatar.runtime.store import kept
 
+    for engine in kept():
+        yield Finding("runtimes", "engine", "info", str(engine))
     if (why := why_no_card()) is None:
         for number in range(torch.cuda.device_count()):
             yield Finding("runtimes", f"torch cuda:{number}", "ok", torch.cuda.get_device_name(number))

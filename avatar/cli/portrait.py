@@ -18,6 +18,38 @@ Box: TypeAlias = tuple[int, int, int, int]
 AVATAR_SUFFIX = ".avatar"
 
 
+def which_portrait(given: Path | None) -> Path:
+    """The file that is meant: that one, or the avatar of that name in the gallery, or the last one there.
+
+    A name may have dots and slashes: where there is no such file, the gallery is asked first.
+
+    Raises:
+        AvatarError: there is no such avatar in the gallery.
+    """
+    if given is not None and given.is_file():
+        return given
+
+    from avatar.control import Gallery, SettingsFile
+    from avatar.control.folders import data_dir
+
+    gallery = Gallery(data_dir() / "avatars")
+    if given is not None:
+        name = str(given).casefold()
+        if _looks_like_file(given) and not any(one.name.casefold() == name for one in gallery.entries()):
+            return given  # what is wrong with it is told when it is opened
+        return gallery.find(name)
+    last = gallery.last(SettingsFile(data_dir() / "settings.json").load().avatar)
+    if last is None:
+        raise AvatarError("which portrait? name a picture or an .avatar file; the gallery has none yet")
+    return last
+
+
+def _looks_like_file(given: Path) -> bool:
+    from avatar.capture.pictures import PICTURE_SUFFIXES
+
+    return len(given.parts) > 1 or given.suffix.lower() in (".avatar", *PICTURE_SUFFIXES)
+
+
 def open_portrait(path: Path, *, face: int | None) -> Identity:
     """Load an .avatar file, or enrol a picture.
 

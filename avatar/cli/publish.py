@@ -40,7 +40,7 @@ def add_parser(commands: Subparsers) -> None:
         "it is made again. Only sending: take part with your browser to see and hear the others.",
         examples=EXAMPLES,
     )
-    shared.add_portrait(parser)
+    shared.add_portrait(parser, gallery=True)
     parser.add_argument(
         "--camera",
         default="0",
@@ -65,6 +65,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Publish until q, Ctrl-C or --seconds; a camera file begins again at its end."""
+    arguments.portrait = portrait.which_portrait(arguments.portrait)
     calling.check(arguments)
     if arguments.camera == calling.BROWSER:
         raise CallError("--camera browser goes with 'avatar call'")

@@ -81,7 +81,8 @@ def add_parser(commands: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run live until the source ends, q, Ctrl-C, or --seconds."""
     places: list[str] = arguments.output or ["virtualcam"]
-    arguments.portrait = paged.which_portrait(arguments.portrait)
+    arguments.portrait = portrait.which_portrait(arguments.portrait)
+    shared.check_camera(arguments.camera)
     _check_places(places, arguments)
     audible.check_audio(arguments)
     identity = portrait.open_portrait(arguments.portrait, face=arguments.face)

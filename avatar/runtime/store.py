@@ -98,6 +98,11 @@ def find(key: EngineKey) -> Engine | None:
         raise DamagedError(f"{folder}: the engine is damaged: {error}") from error
 
 
+def kept() -> list[Path]:
+    """The folders of all engines on this computer, damaged ones as well."""
+    return sorted(note.parent for note in (cache_dir() / FOLDER).glob(f"*/{NOTE}"))
+
+
 def forget(key: EngineKey) -> None:
     """Delete what was built for `key`, if anything."""
     shutil.rmtree(key.folder, ignore_errors=True)
