@@ -21,7 +21,7 @@ from avatar.call.ice import Ice
 from avatar.call.invitation import Invitation, Role
 from avatar.call.peer import Peer, Received
 from avatar.call.routes import Routes
-from avatar.call.sound import Cutter, SoundFeed, SoundTrack, mono
+from avatar.call.sound import Cutter, SoundFeed, SoundTrack, Timeline, mono
 from avatar.call.tracks import Codec, Quality
 from avatar.errors import CallError
 from avatar.records import Frame
@@ -209,8 +209,8 @@ class Call:
         if role == "guest":
             return Received(self._show, self._hear)
         assert self._camera is not None
-        cut = Cutter(self.sound)
-        return Received(self._camera.take, lambda frame: cut(mono(frame), clock.now_ns()))
+        cut, even = Cutter(self.sound), Timeline()
+        return Received(self._camera.take, lambda frame: cut(mono(frame), even(frame, clock.now_ns())))
 
     def _show(self, picture: VideoFrame) -> None:
         self._guest_picture = picture

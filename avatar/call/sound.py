@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from avatar.tools import clock
 from avatar.tools.pacer import Pacer
+from avatar.tools.stats import Percentiles
 
 I16 = NDArray[np.int16]
 
@@ -30,6 +31,10 @@ SLACK_NS = 10_000_000
 """A piece may go out so much before its time,"""
 LATE_NS = 25_000_000
 """and is left out when it is so much behind it."""
+IN_TIME = 95
+"""Percent of the pieces of the last seconds that are waited for, of a source that gives them unevenly."""
+MEMORY_NS = 10_000_000_000
+"""Time stamps and this computer's clock drift: what was fastest longer ago says nothing any more."""
 
 
 class SoundFeed:
@@ -42,10 +47,12 @@ class SoundFeed:
     def __init__(self) -> None:
         self.muted = False
         self._lock = threading.Lock()
+        self._late_ms = Percentiles()
         self._takers: list[deque[tuple[int, I16]]] = []
 
     def put(self, captured_ns: int, piece: I16) -> None:
         """Give a piece, (960,) at 48 kHz, to all that listen; from any thread."""
+        self._late_ms.add((clock.now_ns() - captured_ns - PIECE_NS) / 1e6)
         with self._lock:
             for taker in self._takers:
                 taker.append((captured_ns, piece))
@@ -57,6 +64,10 @@ class SoundFeed:
             self._takers.append(pieces)
         return pieces
 
+    def least_delay_ns(self) -> float:
+        """How old pieces are when they are here, but for the few that come latest [ns]."""
+        return PIECE_NS + 1e6 * max(0.0, self._late_ms.recent(IN_TIME) or 0.0)
+
     def leave(self, pieces: deque[tuple[int, I16]]) -> None:
         """Forget a listener."""
         with self._lock:
@@ -67,8 +78,9 @@ class SoundTrack(MediaStreamTrack):
     """Sound as a track of aiortc, in step with the picture.
 
     The browser shows picture and sound together that were sent together. The picture was captured some time
-    before: so long the sound is held back. What that time is may change: then one piece of silence more, or a
-    piece less, makes up for it.
+    before: so long the sound is held back, and not less than pieces take to come here: those of a browser
+    come unevenly. What that time is may change: then one piece of silence more, or a piece less, makes up for
+    it.
 
     Args:
         feed: where the sound comes from.
@@ -107,7 +119,7 @@ class SoundTrack(MediaStreamTrack):
         super().stop()
 
     def _due(self) -> I16 | None:
-        delay_ns = min(self._delay_ns(), MOST_DELAY_MS * 1e6)
+        delay_ns = min(max(self._delay_ns(), self._feed.least_delay_ns()), MOST_DELAY_MS * 1e6)
         while self._pieces:
             age_ns = clock.now_ns() - self._pieces[0][0]
             if age_ns < delay_ns - SLACK_NS:
@@ -116,6 +128,30 @@ class SoundTrack(MediaStreamTrack):
             if age_ns <= delay_ns + LATE_NS or not self._pieces:
                 return piece
         return None
+
+
+class Timeline:
+    """When sound came, had the network delayed all of it alike: out of the sender's time stamps.
+
+    What was fastest of late says what the stamps mean in this computer's time.
+    """
+
+    def __init__(self) -> None:
+        self._fastest: deque[tuple[int, int]] = deque()
+        """When something came, and that less its stamp; both rising."""
+
+    def __call__(self, frame: AudioFrame, came_ns: int) -> int:
+        """When `frame`, which came at `came_ns`, would have come [ns]."""
+        if frame.pts is None or frame.time_base is None:
+            return came_ns
+        stamp_ns = round(frame.pts * frame.time_base * 1_000_000_000)
+        offset = came_ns - stamp_ns
+        while self._fastest and self._fastest[-1][1] >= offset:
+            self._fastest.pop()
+        self._fastest.append((came_ns, offset))
+        while self._fastest[0][0] < came_ns - MEMORY_NS:
+            self._fastest.popleft()
+        return stamp_ns + self._fastest[0][1]
 
 
 class Cutter:
