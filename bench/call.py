@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from avatar.errors import AvatarError
 from bench import machine, netns
 from bench.call_ends import JOINED, Near, calling, join, watch, write_camera
 from bench.call_figures import (
+    arrived,
     differences,
     glass,
     held_ms,
@@ -155,6 +156,30 @@ def figures(
     }
 
 
+def minutes(near: Near, guest: Page, count: float) -> Iterator[Row]:
+    """A row for each minute of a call that goes on; of less, where `count` is small."""
+    every = min(60.0, max(5.0, 6 * count))
+    guest.run("bench.take() && 0")
+    before, at = _counted(guest)["video"], time.monotonic()
+    for number in range(int(60 * count / every)):
+        time.sleep(every)
+        took, taken = arrived(near.start_wall, guest.run("bench.take()")["rows"]), near.look()
+        now, since = _counted(guest)["video"], at
+        at = time.monotonic()
+        video, before = differences(before if now["decoded"] >= before["decoded"] else {}, now), now
+        delay = shares(took)["p50"]
+        row = Row(
+            round((number + 1) * every / 60, 2),
+            round(video["decoded"] / (at - since), 2),
+            None if delay is None else round(delay + (held_ms(video) or 0), 1),
+            taken["rss_mib"],
+            taken["threads"],
+            taken["files"],
+        )
+        print(as_line(row), flush=True)
+        yield row
+
+
 def again(arguments: argparse.Namespace) -> dict[str, Any]:
     """Calls one after another, by loading the page anew; then, with --minutes, one that goes on and on."""
     options = {"generator": arguments.generator, "size": arguments.size, "head": arguments.head,
@@ -179,18 +204,7 @@ def again(arguments: argparse.Namespace) -> dict[str, Any]:
             print(f"back after {back[-1]:.2f} s: {looks[-1]}", flush=True)
         if arguments.calls:  # the page was loaded anew
             watch(guest, "theirs")
-        every = min(60.0, max(5.0, 60 * arguments.minutes / 10))
-        guest.run("bench.take() && 0")
-        decoded, at = _counted(guest)["video"]["decoded"], time.monotonic()
-        for number in range(int(60 * arguments.minutes / every)):
-            time.sleep(every)
-            took, taken = of_clip(near.start_wall, guest.run("bench.take()")["rows"]), near.look()
-            before, decoded = decoded, _counted(guest)["video"]["decoded"]
-            since, at = at, time.monotonic()
-            delay, fps = shares(took)["p50"], round((decoded - before) / (at - since), 2)
-            minute = round((number + 1) * every / 60, 2)
-            rows.append(Row(minute, fps, delay, taken["rss_mib"], taken["threads"], taken["files"]))
-            print(as_line(rows[-1]), flush=True)
+        rows = list(minutes(near, guest, arguments.minutes))
         near.end()
     wrong = (complaints(rows) if rows else []) + (left_over(looks) if looks else [])
     print("passed: nothing grew" if not wrong else "failed: " + "; ".join(wrong))

@@ -13,7 +13,7 @@ from bench import timecode
 from bench.soak import MAX_MEMORY_MIB
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
-"""[code, seen, captured or None] of each picture, wall clock [ms]."""
+"""[code, seen, captured or None, arrived or None] of each picture, wall clock [ms]."""
 
 MOST_MS = 10_000
 """A code that was seen later than that belongs to another round of the camera file."""
@@ -25,15 +25,15 @@ def glass(camera: Rows, guest: Rows) -> list[float]:
     """Milliseconds from the camera browser's picture to the guest's, for each that was seen at both ends.
 
     Args:
-        camera: [code, seen, captured] where the camera is; wall clock [ms].
+        camera: where the camera is.
         guest: the same where the avatar is shown; each code counts when it is first seen.
     """
     began: dict[int, list[float]] = {}
-    for code, seen, captured in camera:
+    for code, seen, captured, *_ in camera:
         began.setdefault(int(code), []).append(captured or seen)
     took: list[float] = []
     before: int | None = None
-    for code, seen, _ in guest:
+    for code, seen, *_ in guest:
         if int(code) == before:
             continue
         before = int(code)
@@ -52,11 +52,21 @@ def of_clip(start_wall: float, guest: Rows) -> list[float]:
     """
     took: list[float] = []
     before: float | None = None
-    for code, seen, _ in guest:
+    for code, seen, *_ in guest:
         if code != before:
             took.append(timecode.since_ms(seen - start_wall * 1e3, int(code)))
         before = code
     return took
+
+
+def arrived(start_wall: float, guest: Rows) -> list[float]:
+    """As `of_clip`, until the picture's last packet was at the guest's browser.
+
+    What it is held back there comes on top, see `held_ms`, and until the next turn of the display, which is
+    left out: a display of 60 Hz goes by 16.666 ms, our pictures come every 33.333, and the two drift by a
+    picture in 14 minutes.
+    """
+    return of_clip(start_wall, [(code, at, None, None) for code, _, _, at in guest if at is not None])
 
 
 def sync(flashes: Sequence[float], beeps: Sequence[float]) -> list[float]:
@@ -76,7 +86,7 @@ def shares(values: Sequence[float]) -> dict[str, float | None]:
 
 def longest_gap_s(rows: Rows) -> float:
     """The longest time without a new picture."""
-    moments = [seen for code, seen, _ in rows]
+    moments = [seen for _, seen, *_ in rows]
     return round(float(np.diff(moments).max()) / 1e3, 2) if len(moments) > 1 else float("inf")
 
 

@@ -49,7 +49,10 @@
       const code = read(await part(frame, 0, 0, COLUMNS * BLOCK, ROWS * BLOCK));
       notes.frames += 1;
       if (code === null) notes.unread += 1;
-      else notes.rows.push([code, seen, metadata.captureTime ? wall(metadata.captureTime) : null]);
+      else {
+        const { captureTime, receiveTime } = metadata;
+        notes.rows.push([code, seen, captureTime ? wall(captureTime) : null, receiveTime ? wall(receiveTime) : null]);
+      }
       const bright = (await part(frame, frame.codedWidth - 32, 32, 2, 2))[0] > 128;
       frame.close();
       if (bright && lit === false) notes.flashes.push(seen);

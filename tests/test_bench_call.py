@@ -12,7 +12,17 @@ import pytest
 
 from bench import call, netns, timecode
 from bench.call_ends import write_camera
-from bench.call_figures import differences, glass, held_ms, left_over, longest_gap_s, of_clip, shares, sync
+from bench.call_figures import (
+    arrived,
+    differences,
+    glass,
+    held_ms,
+    left_over,
+    longest_gap_s,
+    of_clip,
+    shares,
+    sync,
+)
 from bench.netns import Weather
 
 
@@ -28,6 +38,8 @@ def test_codes_of_a_clip_are_times() -> None:
     # After 28 minutes the code begins anew.
     later = [[10_000, 101_050.0 + 2**24 / 10, None]]
     assert of_clip(100.0, later) == pytest.approx([50.0], abs=0.01)
+    came = [[10_000, 101_050.0, None, 101_020.0], [10_333, 101_090.0, None, None]]
+    assert arrived(100.0, came) == pytest.approx([20.0]), "when it came, not when it was shown"
 
 
 def test_beeps_belong_to_the_nearest_flash() -> None:
