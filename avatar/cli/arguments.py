@@ -119,18 +119,15 @@ seconds = number_in(0.1, 86_400)
 fps = number_in(1, 240)
 
 
-def add_portrait(parser: argparse.ArgumentParser, *, gallery: bool = False) -> None:
-    """The portrait: a stored avatar, or a picture that is enrolled on the fly; and which face of it.
-
-    With `gallery` it may also be the name of an avatar of the control page, or be left out.
-    """
-    kept = "; or the name of an avatar of the control page (default: the last one there)"
+def add_portrait(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """The portrait, for `portrait.which_portrait`, and which face of a picture; `optional`: or none."""
     parser.add_argument(
         "portrait",
         type=Path,
-        nargs="?" if gallery else None,
+        nargs="?" if optional else None,
         metavar="PORTRAIT",
-        help="a picture, or an .avatar file made by 'avatar enroll'" + (kept if gallery else ""),
+        help="a picture, an .avatar file made by 'avatar enroll', or the name of an avatar of the control page"
+        + (" (default: the last one there)" if optional else ""),
     )
     add_face(parser)
 

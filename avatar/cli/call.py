@@ -51,7 +51,7 @@ def add_parser(commands: Subparsers) -> None:
         "while. No outside server is asked unless --ice names one; without, both have to be in one network.",
         examples=EXAMPLES,
     )
-    shared.add_portrait(parser, gallery=True)
+    shared.add_portrait(parser, optional=True)
     parser.add_argument(
         "--camera",
         default="0",

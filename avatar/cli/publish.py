@@ -40,7 +40,7 @@ def add_parser(commands: Subparsers) -> None:
         "it is made again. Only sending: take part with your browser to see and hear the others.",
         examples=EXAMPLES,
     )
-    shared.add_portrait(parser, gallery=True)
+    shared.add_portrait(parser, optional=True)
     parser.add_argument(
         "--camera",
         default="0",

@@ -46,7 +46,7 @@ def add_parser(commands: Subparsers) -> None:
         "a virtual camera, which video-call programs list among the cameras, to a window, or to a file.",
         examples=EXAMPLES,
     )
-    shared.add_portrait(parser, gallery=True)
+    shared.add_portrait(parser, optional=True)
     parser.add_argument(
         "--camera",
         default="0",
