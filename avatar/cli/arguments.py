@@ -126,8 +126,8 @@ def add_portrait(parser: argparse.ArgumentParser, *, optional: bool = False) -> 
         type=Path,
         nargs="?" if optional else None,
         metavar="PORTRAIT",
-        help="a picture, an .avatar file made by 'avatar enroll', or the name of an avatar of the control page"
-        + (" (default: the last one there)" if optional else ""),
+        help="a picture, an .avatar file made by 'avatar enroll', or the name of an avatar of the control "
+        "page" + (" (default: the last one there)" if optional else ""),
     )
     add_face(parser)
 
