@@ -43,8 +43,8 @@ from bench.soak import Row, as_line, complaints, growth
 SETTLE_S = 8.0
 """Before figures are taken: the bitrate climbs."""
 SETTLING = 3
-"""The first of so many parts of a long call is not judged: for eight minutes the browser went on adapting for
-how long it holds pictures back."""
+"""The age is not judged in the first of so many parts of a long call: for eight minutes the browser went on
+adapting for how long it holds pictures back."""
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -209,14 +209,14 @@ def again(arguments: argparse.Namespace) -> dict[str, Any]:
             watch(guest, "theirs")
         rows = list(minutes(near, guest, arguments.minutes))
         near.end()
-    judged = rows[len(rows) // SETTLING :]
-    wrong = (complaints(judged) if judged else []) + (left_over(looks) if looks else [])
+    settling = len(rows) // SETTLING
+    wrong = (complaints(rows, settling) if rows else []) + (left_over(looks) if looks else [])
     print("passed: nothing grew" if not wrong else "failed: " + "; ".join(wrong))
     return {
         "back_s": back,
         "after_each": looks,
         "rows": [asdict(row) for row in rows],
-        "growth": growth(judged) if judged else {},
+        "growth": growth(rows, settling) if rows else {},
         "complaints": wrong,
         "generator": arguments.generator,
         "machine": machine.describe(),

@@ -115,23 +115,27 @@ def _proc_status(field: str) -> int | None:
     return next((int(line.split()[1]) for line in lines if line.startswith(field + ":")), None)
 
 
-def growth(rows: Sequence[Row]) -> dict[str, float]:
-    """By how much each figure's median rose from the first third of the rows to the last one."""
-    third = max(1, len(rows) // 3)
+def growth(rows: Sequence[Row], settling: int = 0) -> dict[str, float]:
+    """By how much each figure's median rose from the first third of the rows to the last one.
+
+    The age has so many rows to settle, which are left out of its thirds.
+    """
     found: dict[str, float] = {}
     for name in ("rss_mib", "age_p50_ms", "threads", "files", "fps"):
-        early = [value for row in rows[:third] if (value := getattr(row, name)) is not None]
-        late = [value for row in rows[-third:] if (value := getattr(row, name)) is not None]
+        looked_at = rows[settling:] if name == "age_p50_ms" else rows
+        third = max(1, len(looked_at) // 3)
+        early = [value for row in looked_at[:third] if (value := getattr(row, name)) is not None]
+        late = [value for row in looked_at[-third:] if (value := getattr(row, name)) is not None]
         if early and late:
             found[name] = round(median(late) - median(early), 2)
     return found
 
 
-def complaints(rows: Sequence[Row]) -> list[str]:
-    """What grew too much, a line each; none when the soak is passed."""
+def complaints(rows: Sequence[Row], settling: int = 0) -> list[str]:
+    """What grew too much, a line each; none when the soak is passed. `settling` is as of `growth`."""
     if len(rows) < LEAST_ROWS:
         return [f"only {len(rows)} rows: too short to tell"]
-    grown = growth(rows)
+    grown = growth(rows, settling)
     found = []
     if grown.get("rss_mib", 0) > MAX_MEMORY_MIB:
         found.append(f"memory grew by {grown['rss_mib']} MiB, {MAX_MEMORY_MIB:g} are allowed")

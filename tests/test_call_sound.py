@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from fractions import Fraction
 from itertools import pairwise
 
@@ -73,30 +72,57 @@ def stamped(number: int) -> AudioFrame:
     return frame
 
 
-def test_what_a_network_delays_unevenly_is_heard_evenly() -> None:
-    """Up to 50 ms later than at its best: after three seconds nothing is left out, and no silence put in."""
+class MadeUpTime:
+    """The clock, set by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ns = 1_000_000_000
+        monkeypatch.setattr(clock, "now_ns", lambda: self.ns)
+
+
+def heard(time: MadeUpTime, came_ms: list[float], picture_ms: float = 16) -> list[tuple[int, int]]:
+    """[tick, piece or -1 for silence] of each 20 ms; pieces come when `came_ms` says, in order."""
     feed = SoundFeed()
-    track = SoundTrack(feed, lambda: 16e6)
+    track = SoundTrack(feed, lambda: picture_ms * 1e6)
     cut, even = Cutter(feed), Timeline()
-    delays = np.random.default_rng(0).uniform(0, 0.05, 350)
-    began = time.monotonic()
-
-    def arrive() -> None:
-        for number, delay in enumerate(delays):
-            time.sleep(max(0.0, began + 0.02 * number + delay - time.monotonic()))
+    begin = time.ns
+    arrivals = [(begin + round(ms * 1e6), n) for n, ms in enumerate(np.maximum.accumulate(came_ms))]
+    found = []
+    for tick in range(len(came_ms)):
+        now = begin + tick * 20_000_000 + 3_000_000
+        while arrivals and arrivals[0][0] <= now:
+            time.ns, number = arrivals.pop(0)
             frame = stamped(number)
-            cut(mono(frame), even(frame, clock.now_ns()))
+            cut(mono(frame), even(frame, time.ns))
+        time.ns = now
+        piece = track._due()
+        found.append((tick, -1 if piece is None else int(piece[0]) - 1))
+    track.stop()
+    return found
 
-    thread = threading.Thread(target=arrive)
-    thread.start()
 
-    async def go() -> list[int]:
-        return [int((await track.recv()).to_ndarray().max()) for _ in range(330)]
+def test_what_a_network_delays_unevenly_is_heard_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to 50 ms later than at its best: once that is known, nothing is left out, and no silence put in."""
+    delays = np.random.default_rng(0).uniform(0, 50, 600)
+    came = [20 * number + float(delay) for number, delay in enumerate(delays)]
+    pieces = [piece for _, piece in heard(MadeUpTime(monkeypatch), came)][200:]
+    assert (np.diff(pieces) == 1).mean() > 0.98
 
-    heard = run(go())
-    thread.join()
-    steps = np.diff(heard[160:])
-    assert (steps == 1).mean() > 0.93, heard
+
+def test_sound_that_came_much_too_late_once_is_in_step_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of nothing, then all of it at once: never more than 110 ms behind a picture 16 ms old."""
+    came = [20.0 * number if not 300 <= number < 325 else 20.0 * 325 for number in range(700)]
+    found = heard(MadeUpTime(monkeypatch), came)
+    behind = [20 * (tick - piece) for tick, piece in found if tick > 330 and piece >= 0]
+    assert max(behind) <= 120 and behind[-1] <= 40
+    assert sum(piece < 0 for tick, piece in found if tick > 330) <= 5
+
+
+def test_a_way_that_becomes_longer_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of a second later from one moment on: heard whole again within two windows of time."""
+    came = [20.0 * number + (330 if number >= 300 else 0) for number in range(1000)]
+    pieces = [piece for _, piece in heard(MadeUpTime(monkeypatch), came)]
+    assert (np.diff(pieces[-300:]) == 1).all()
 
 
 def test_time_stamps_without_a_clock_of_ours() -> None:

@@ -19,6 +19,7 @@ from avatar.tools import clock
 from avatar.tools.media import open_media
 from avatar.tools.pacer import Pacer
 
+PORTAUDIO_HINT = "sudo apt-get install libportaudio2"
 HEARD_PIECES = 10
 """Most that waits for the loudspeaker: 200 ms."""
 READY_PIECES = 3
@@ -27,20 +28,20 @@ READY_PIECES = 3
 
 def _sounddevice() -> Any:
     """The package that knows microphones; CallError where it, or its library, is missing."""
-    try:
-        import sounddevice
-    except (ImportError, OSError) as error:
-        hint = "on Debian and Ubuntu: sudo apt-get install libportaudio2"
-        raise CallError(f"sound devices cannot be used here: {error} ({hint})") from error
+    if (why := why_no_devices()) is not None:
+        hint = f"on Debian and Ubuntu: {PORTAUDIO_HINT}"
+        raise CallError(f"sound devices cannot be used here: {why} ({hint})")
+    import sounddevice
+
     return sounddevice
 
 
 def why_no_devices() -> str | None:
     """Why neither microphones nor loudspeakers can be used; None if those that there are can."""
     try:
-        _sounddevice()
-    except CallError as error:
-        return str(error).removeprefix("sound devices cannot be used here: ")
+        import sounddevice  # noqa: F401
+    except (ImportError, OSError) as error:
+        return str(error)
     return None
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from avatar.tools import clock
 from avatar.tools.pacer import Pacer
-from avatar.tools.stats import Percentiles
+from avatar.tools.stats import percentile
 
 I16 = NDArray[np.int16]
 
@@ -32,9 +32,13 @@ SLACK_NS = 10_000_000
 LATE_NS = 25_000_000
 """and is left out when it is so much behind it."""
 IN_TIME = 95
-"""Percent of the pieces of the last seconds that are waited for, of a source that gives them unevenly."""
-MEMORY_NS = 10_000_000_000
-"""Time stamps and this computer's clock drift: what was fastest longer ago says nothing any more."""
+"""Percent of the last pieces that are waited for, of a source that gives them unevenly,"""
+MOST_WAIT_NS = 80_000_000
+"""but not for so much longer than for the picture: then it would be out of step."""
+LAST = 150
+"""Pieces that count for that: three seconds."""
+MEMORY_NS = 3_000_000_000
+"""What was fastest longer ago says nothing any more: clocks drift apart, and routes change."""
 
 
 class SoundFeed:
@@ -47,13 +51,13 @@ class SoundFeed:
     def __init__(self) -> None:
         self.muted = False
         self._lock = threading.Lock()
-        self._late_ms = Percentiles()
+        self._late_ns: deque[int] = deque(maxlen=LAST)
         self._takers: list[deque[tuple[int, I16]]] = []
 
     def put(self, captured_ns: int, piece: I16) -> None:
         """Give a piece, (960,) at 48 kHz, to all that listen; from any thread."""
-        self._late_ms.add((clock.now_ns() - captured_ns - PIECE_NS) / 1e6)
         with self._lock:
+            self._late_ns.append(clock.now_ns() - captured_ns - PIECE_NS)
             for taker in self._takers:
                 taker.append((captured_ns, piece))
 
@@ -66,7 +70,9 @@ class SoundFeed:
 
     def least_delay_ns(self) -> float:
         """How old pieces are when they are here, but for the few that come latest [ns]."""
-        return PIECE_NS + 1e6 * max(0.0, self._late_ms.recent(IN_TIME) or 0.0)
+        with self._lock:
+            late_ns = list(self._late_ns)
+        return PIECE_NS + max(0.0, percentile(late_ns, IN_TIME)) if late_ns else 0.0
 
     def leave(self, pieces: deque[tuple[int, I16]]) -> None:
         """Forget a listener."""
@@ -78,9 +84,8 @@ class SoundTrack(MediaStreamTrack):
     """Sound as a track of aiortc, in step with the picture.
 
     The browser shows picture and sound together that were sent together. The picture was captured some time
-    before: so long the sound is held back, and not less than pieces take to come here: those of a browser
-    come unevenly. What that time is may change: then one piece of silence more, or a piece less, makes up for
-    it.
+    before: so long the sound is held back, and a little longer where its pieces come unevenly, as those of a
+    browser may. What that time is may change: then a piece of silence more, or a piece less, makes up for it.
 
     Args:
         feed: where the sound comes from.
@@ -119,7 +124,9 @@ class SoundTrack(MediaStreamTrack):
         super().stop()
 
     def _due(self) -> I16 | None:
-        delay_ns = min(max(self._delay_ns(), self._feed.least_delay_ns()), MOST_DELAY_MS * 1e6)
+        picture_ns = self._delay_ns()
+        needed_ns = min(self._feed.least_delay_ns(), picture_ns + MOST_WAIT_NS)
+        delay_ns = min(max(picture_ns, needed_ns), MOST_DELAY_MS * 1e6)
         while self._pieces:
             age_ns = clock.now_ns() - self._pieces[0][0]
             if age_ns < delay_ns - SLACK_NS:

@@ -10,7 +10,7 @@ from avatar.capture.devices import CameraInfo, list_cameras
 from avatar.capture.motion_file import MotionRecording, read_motion, write_motion
 from avatar.capture.pictures import decode_picture, read_picture
 from avatar.capture.recording import Recording
-from avatar.capture.sources import Source, names_file, open_source
+from avatar.capture.sources import Source, check_no_address, names_file, open_source
 from avatar.capture.still import StillImage
 from avatar.capture.video_file import VIDEO_SUFFIXES, VideoFile
 
@@ -23,6 +23,7 @@ __all__ = [
     "Source",
     "StillImage",
     "VideoFile",
+    "check_no_address",
     "decode_picture",
     "list_cameras",
     "names_file",

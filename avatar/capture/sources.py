@@ -40,8 +40,7 @@ def open_source(
     Raises:
         CameraError, VideoError, PictureError, MotionFileError: it cannot be opened.
     """
-    if "://" in spec:
-        raise VideoError(f"{spec}: addresses are not read, only cameras and files")
+    check_no_address(spec)
     if not names_file(spec):
         return Camera(spec, backend=backend, size=size, fps=fps)
     path = Path(spec)
@@ -51,6 +50,12 @@ def open_source(
     if suffix in PICTURE_SUFFIXES or suffix in (".heic", ".heif"):
         return StillImage(path, fps or 30.0, paced=paced)
     return VideoFile(path, paced=paced, loop=loop, size=size, fps=fps)
+
+
+def check_no_address(spec: str) -> None:
+    """Raise VideoError if that is the address of a stream."""
+    if "://" in spec:
+        raise VideoError(f"{spec}: addresses are not read, only cameras and files")
 
 
 def names_file(spec: str) -> bool:

@@ -120,7 +120,7 @@ fps = number_in(1, 240)
 
 
 def add_portrait(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    """The portrait, for `portrait.which_portrait`, and which face of a picture; `optional`: or none."""
+    """The portrait, for `portrait.which_portrait`, and which face of it; if `optional` it may be left out."""
     parser.add_argument(
         "portrait",
         type=Path,
@@ -292,8 +292,9 @@ def check_input(path: Path, what: str) -> None:
 
 
 def check_camera(spec: str) -> None:
-    """Raise AvatarError if that is the name of a file, and there is none; what else is wrong shows later."""
-    from avatar.capture import names_file
+    """Raise AvatarError if that is an address, or the name of a file, and there is none; more shows later."""
+    from avatar.capture import check_no_address, names_file
 
+    check_no_address(spec)
     if names_file(spec):
         check_input(Path(spec), "camera file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -199,12 +200,7 @@ def _pipewire_camera() -> Iterator[Finding]:
 
 
 def _sound() -> Iterator[Finding]:
-    from avatar.call.devices import why_no_devices
-
-    if (why := why_no_devices()) is None:
-        yield Finding("sound", "microphone of calls", "ok", "PortAudio is there")
-    else:
-        yield Finding("sound", "microphone of calls", "info", f"{why}; 'avatar call' goes on without")
+    yield _sound_of_calls()
     if not sys.platform.startswith("linux"):
         return
     try:
@@ -215,6 +211,20 @@ def _sound() -> Iterator[Finding]:
         yield Finding("sound", "--audio", "ok", f"can delay {which_microphone(None)}")
     except AvatarError as error:
         yield Finding("sound", "--audio", "info", str(error))
+
+
+def _sound_of_calls() -> Finding:
+    name = "microphone and loudspeaker of calls"
+    try:
+        from avatar.call.devices import PORTAUDIO_HINT, why_no_devices
+
+        why = why_no_devices()
+    except (AvatarError, ImportError, OSError) as error:
+        return Finding("sound", name, "info", f"could not be looked for: {error}")
+    if why is None:
+        return Finding("sound", name, "ok", "PortAudio is there; which devices there are was not looked at")
+    remedy = PORTAUDIO_HINT if sys.platform.startswith("linux") else ""
+    return Finding("sound", name, "info", f"{why}; 'avatar call' goes on without", remedy)
 
 
 def _runtimes() -> Iterator[Finding]:
@@ -235,8 +245,9 @@ def _runtimes() -> Iterator[Finding]:
     from avatar.runtime.card_runtime import why_no_card
     from avatar.runtime.store import kept
 
-    for engine in kept():
-        yield Finding("runtimes", "engine", "info", str(engine))
+    with contextlib.suppress(AvatarError):  # without a folder for them there are none
+        for engine in kept():
+            yield Finding("runtimes", "engine", "info", str(engine))
     if (why := why_no_card()) is None:
         for number in range(torch.cuda.device_count()):
             yield Finding("runtimes", f"torch cuda:{number}", "ok", torch.cuda.get_device_name(number))

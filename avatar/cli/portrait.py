@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -34,20 +35,22 @@ def which_portrait(given: Path | None) -> Path:
 
     gallery = Gallery(data_dir() / "avatars")
     if given is not None:
-        name = str(given).casefold()
-        if _looks_like_file(given) and not any(one.name.casefold() == name for one in gallery.entries()):
+        known = any(one.name.casefold() == str(given).casefold() for one in gallery.entries())
+        if not known and (given.is_dir() or _looks_like_file(given)):
             return given  # what is wrong with it is told when it is opened
-        return gallery.find(name)
+        return gallery.find(str(given))
     last = gallery.last(SettingsFile(data_dir() / "settings.json").load().avatar)
     if last is None:
         raise AvatarError("which portrait? name a picture or an .avatar file; the gallery has none yet")
+    name = next(one.name for one in gallery.entries() if one.id == last.stem)
+    print(f"avatar: you are {name}, the avatar used last", file=sys.stderr)
     return last
 
 
 def _looks_like_file(given: Path) -> bool:
     from avatar.capture.pictures import PICTURE_SUFFIXES
 
-    return len(given.parts) > 1 or given.suffix.lower() in (".avatar", *PICTURE_SUFFIXES)
+    return len(given.parts) > 1 or given.suffix.lower() in (".avatar", ".heic", ".heif", *PICTURE_SUFFIXES)
 
 
 def open_portrait(path: Path, *, face: int | None) -> Identity:

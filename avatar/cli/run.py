@@ -82,8 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run live until the source ends, q, Ctrl-C, or --seconds."""
     places: list[str] = arguments.output or ["virtualcam"]
     arguments.portrait = portrait.which_portrait(arguments.portrait)
-    shared.check_camera(arguments.camera)
     _check_places(places, arguments)
+    shared.check_camera(arguments.camera)
     audible.check_audio(arguments)
     identity = portrait.open_portrait(arguments.portrait, face=arguments.face)
 

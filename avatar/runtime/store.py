@@ -99,7 +99,7 @@ def find(key: EngineKey) -> Engine | None:
 
 
 def kept() -> list[Path]:
-    """The folders of all engines on this computer, damaged ones as well."""
+    """The folders of the engines on this computer; whether they are whole is not looked at."""
     return sorted(note.parent for note in (cache_dir() / FOLDER).glob(f"*/{NOTE}"))
 
 
