@@ -336,9 +336,10 @@ def test_exchanging_from_another_thread_never_leaves_a_hole() -> None:
             stage.exchange(cast((20, 20, 20)))
 
     thread = threading.Thread(target=exchange)
+    levels = {int(played(stage, 0)[-1, 0, 0])}
     thread.start()
     try:
-        levels = {int(played(stage, index)[-1, 0, 0]) for index in range(200)}
+        levels |= {int(played(stage, index)[-1, 0, 0]) for index in range(1, 200)}
     finally:
         ending.set()
         thread.join()
