@@ -44,7 +44,7 @@ class PromptBuffer(JitterBuffer):
             newest = later
         return lost, newest
 
-    def _first(self, number: int = 0) -> RtpPacket | None:
+    def _ahead(self, number: int = 0) -> RtpPacket | None:
         """The packet that is the next, or so many after that."""
         assert self._origin is not None
         return self._packets[(self._origin + number) % self.capacity]
@@ -59,7 +59,7 @@ class PictureBuffer(PromptBuffer):
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
         parts: list[RtpPacket] = []
         number = 0
-        while number < self.capacity and (packet := self._first(number)) is not None:
+        while number < self.capacity and (packet := self._ahead(number)) is not None:
             follows = bool(parts) and packet.timestamp != parts[0].timestamp
             if not follows:
                 parts.append(packet)
@@ -80,7 +80,7 @@ class SoundBuffer(PromptBuffer):
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
         while True:
-            packet = self._first()
+            packet = self._ahead()
             if packet is None and sum(one is not None for one in self._packets) < PATIENCE:
                 return None
             self.remove(1)
