@@ -7,6 +7,7 @@ What only a card can show, `tests/test_card.py` shows where there is one.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,11 +90,18 @@ class Card:
             self.current = before
 
     def recorded(self, work: Callable[[], None], stream: Any) -> Any:
-        """What stands for a graph: it plays on the stream that is current, whatever it was recorded on."""
+        """What stands for a graph.
+
+        It plays on the stream that is current, whatever it was recorded on, and keeps none of the memory that
+        was recorded: neither a network's weights nor an engine's context.
+        """
+        there = weakref.ref(work)
 
         def replay() -> None:
             assert self.current is stream
-            work()
+            recorded = there()
+            assert recorded is not None, "what was recorded is gone: a card would read others' memory"
+            recorded()
 
         return SimpleNamespace(replay=replay)
 

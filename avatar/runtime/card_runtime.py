@@ -56,7 +56,10 @@ class CardRuntime:
         }
         self._card = {name: host.cuda() for name, host in self._host.items()}
         self._inputs = [name for name in self._host if name not in OUTPUTS]
-        self._graph = _recorded(prepare(self._card, self.stream), self.stream)
+        # A graph keeps neither the weights nor the contexts whose addresses it plays: without this, others'
+        # tensors would come to lie there.
+        self._work = prepare(self._card, self.stream)
+        self._graph = _recorded(self._work, self.stream)
 
     def __call__(self, inputs: FrameInputs) -> FrameMaps:
         """Draw one window."""
