@@ -14,14 +14,16 @@ from made_caches import SIDE, made_cache, write_caches
 
 from avatar.errors import ModelError, VideoError
 from avatar.tools.close_ups import CLOSE_UP
-from avatar.tools.drawing import CHANNELS
+from avatar.tools.drawing import CHANNELS, draw_landmarks
 from avatar.tools.facemesh import face_model
 from avatar.train.data import prepare as preparation
+from avatar.train.data import samples as making
+from avatar.train.data.augment import Bend, Light
 from avatar.train.data.batches import Batch, batches
 from avatar.train.data.clip_cache import NUMBERS, PACKED, ClipCache, load_clip
 from avatar.train.data.layout import Clip, clips_of
 from avatar.train.data.prepare import PrepareOptions, cache_file, prepare
-from avatar.train.data.samples import Sample, SampleOptions, Samples, _mirrored
+from avatar.train.data.samples import Sample, SampleOptions, Samples, _mirrored, bent
 from avatar.train.losses import cut_boxes
 
 TINY = SampleOptions(size=64, views=2, reference_size=64)
@@ -229,7 +231,10 @@ def test_the_warp_is_nearer_to_the_target_than_the_picture_was(files: list[Path]
     assert np.mean(warped) < np.mean(still)
 
 
-def test_augmenting_changes_colours_alike_and_mirrors_all(files: list[Path]) -> None:
+def test_augmenting_changes_colours_alike_and_mirrors_all(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "BEND_SHARE", 0.0)
     plain = Samples(files, dataclasses.replace(TINY, augment=False), seed=0)
     changed = Samples(files, TINY, seed=0)
     mirror, mirrored = face_model().mirror, 0
@@ -247,7 +252,10 @@ def test_augmenting_changes_colours_alike_and_mirrors_all(files: list[Path]) -> 
     assert 0 < mirrored < 12
 
 
-def test_augmenting_gives_the_driver_another_camera_and_sometimes_none(files: list[Path]) -> None:
+def test_augmenting_gives_the_driver_another_camera_and_sometimes_none(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "BEND_SHARE", 0.0)
     plain = Samples(files, dataclasses.replace(TINY, augment=False), seed=0)
     changed = Samples(files, TINY, seed=0)
     unseen = 0
@@ -270,6 +278,59 @@ def test_a_mirrored_driver_has_his_other_eye_there(files: list[Path]) -> None:
     mirrored = _mirrored(dataclasses.replace(sample, close_ups=close_ups)).close_ups
     back = ramp[:, ::-1]
     np.testing.assert_array_equal(mirrored, np.stack([back, back + 100, back + 50]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_bent_face_is_all_bent_alike(files: list[Path], seed: int) -> None:
+    """Colours, matte, drawing and squares still lie over each other, and elsewhere than before."""
+    size = 128
+    sample = Samples(files, dataclasses.replace(TINY, augment=False, size=size), seed=0)[seed]
+    changed = bent(sample, Bend(np.random.default_rng(seed), size))
+    moved = np.hypot(*(changed.points - sample.points).T).mean()
+    assert 0.002 < moved < 0.2
+    # The drawing's lines run through the points: bent as a picture, or drawn of the bent points.
+    across = np.column_stack([changed.points, np.zeros(len(changed.points))]).astype(np.float32)
+    window = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+    again = draw_landmarks(across, window, size, "layers").astype(int)
+    still = draw_landmarks(np.column_stack([sample.points, across[:, 2]]), window, size, "layers").astype(int)
+    apart = np.abs(again - changed.drawing)[..., 0].mean()
+    assert apart < 0.4 * np.abs(still - changed.drawing)[..., 0].mean()
+
+    def inside(one: Sample, boxes: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> torch.Tensor:
+        picture = torch.from_numpy(one.target[..., :3]).movedim(-1, 0)[None].float()
+        return cut_boxes(picture, torch.from_numpy(boxes)[None], 32)
+
+    wanted = inside(sample, sample.boxes)
+    followed = (inside(changed, changed.boxes) - wanted).abs().mean()
+    assert followed < (inside(changed, sample.boxes) - wanted).abs().mean()
+    np.testing.assert_array_equal(changed.close_ups, sample.close_ups)  # the driver's
+
+
+def test_what_nobody_saw_stays_unknown_when_it_is_bent(files: list[Path]) -> None:
+    sample = Samples(files, dataclasses.replace(TINY, augment=False, size=128), seed=0)[0]
+    full = dataclasses.replace(sample, weight=np.full_like(sample.weight, 255))
+    moved_in = 0
+    for seed in range(8):
+        bend = Bend(np.random.default_rng(seed), 128)
+        line = (np.arange(128) + 0.5) / 128
+        grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2).astype(np.float32)
+        from_there = bend.points(grid)  # where all that was in the window is now
+        weight = bent(full, bend).weight
+        edge = from_there.min(axis=0) > 0.05
+        for axis, rows in ((0, weight.T), (1, weight)):
+            if edge[axis]:
+                moved_in += 1
+                assert not rows[0].any()
+    assert moved_in
+
+
+def test_a_light_is_the_same_for_all_pictures() -> None:
+    random = np.random.default_rng(3)
+    light = Light(random, 64)
+    grey = np.full((64, 64, 3), 120, np.uint8)
+    lit = light(grey)
+    assert lit.std() > 1 and np.abs(lit.astype(int) - lit.mean(axis=-1, keepdims=True)).max() <= 1
+    np.testing.assert_array_equal(light(grey), lit)
 
 
 def test_close_ups_are_what_the_window_shows_there(files: list[Path]) -> None:

@@ -108,6 +108,21 @@ def test_a_step_teaches_all_that_is_trained(files: list[Path], name: str) -> Non
     assert all(each.grad is not None for each in nets.critics.parameters())
 
 
+def test_texture_asks_for_strength_and_not_for_place() -> None:
+    torch.manual_seed(0)
+    real = torch.nn.functional.avg_pool2d(torch.rand(2, 3, 66, 66), 3, 1)
+    cover = torch.ones(2, 1, 64, 64)
+    soft = torch.nn.functional.avg_pool2d(real, 3, 1, 1)
+    beside = real.roll(1, dims=-1)
+    assert losses.texture(real, real, cover) == 0
+    assert losses.texture(beside, real, cover) < 0.3 * losses.texture(soft, real, cover)
+    assert losses.boxes_l1(beside, real, cover) > losses.boxes_l1(soft, real, cover)
+    half = cover.clone()
+    half[..., 32:] = 0
+    half_soft = torch.cat([real[..., :32], soft[..., 32:]], dim=-1)
+    assert losses.texture(half_soft, real, half) < 0.2 * losses.texture(soft, real, half)
+
+
 def test_the_average_follows() -> None:
     torch.manual_seed(0)
     nets = TrainedTogether.build(PRESETS["tiny"], 1)

@@ -18,6 +18,8 @@ BOX_RIM = 1.4
 """Where the discs of mouth and eyes end, see `expression.discs`."""
 BOX_SIZE = 64
 """Side at which mouth and eyes are looked at on their own [px]."""
+PLACE = 8
+"""Side of the places whose texture is compared [px]."""
 
 
 def pyramid_l1(made: Tensor, real: Tensor, weight: Tensor) -> Tensor:
@@ -54,6 +56,34 @@ def feature_distance(made: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Mean absolute difference of feature maps, level by level."""
     pairs = list(zip(made, real, strict=True))
     return torch.stack([(a.float() - b.float()).abs().mean() for a, b in pairs]).mean()
+
+
+def boxes_l1(made: Tensor, real: Tensor, cover: Tensor) -> Tensor:
+    """Mean absolute difference of squares (N, 3, s, s) of mouth and eyes, where `cover` (N, 1, s, s) is."""
+    return (cover * (made - real).abs()).mean()
+
+
+def texture(made: Tensor, real: Tensor, cover: Tensor) -> Tensor:
+    """How far the gradients of places of `PLACE` pixels differ in strength, wherever they lie in them.
+
+    What is moved by fractions of pixels becomes soft, and as that lowers L1, softer still: this holds against
+    it, and asks for no edge at a certain pixel. In grey levels (0..1) a pixel.
+    """
+    area = F.avg_pool2d(cover, PLACE)
+    one, other = (
+        (F.avg_pool2d(cover * _gradient_energy(each), PLACE) / (area + 1e-3) + 1e-6).sqrt()
+        for each in (made, real)
+    )
+    return (area * (one - other).abs()).sum() / (area.sum() + 1e-3)
+
+
+def _gradient_energy(pictures: Tensor) -> Tensor:
+    """(B, 1, R, R): squared gradient of the grey levels, 0 at the edge."""
+    red, green, blue = pictures.unbind(dim=1)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
+    across = (grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]) / 2
+    down = (grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]) / 2
+    return F.pad(across**2 + down**2, (1, 1, 1, 1))
 
 
 def hinge_real(score: Tensor) -> Tensor:

@@ -41,8 +41,12 @@ class TrainOptions:
     l1: float = 10.0
     perceptual: float = 2.0
     """Weight of the feature distance of the whole window,"""
-    perceptual_boxes: float = 12.0
+    perceptual_boxes: float = 20.0
     """and of mouth and eyes, each cut out."""
+    l1_boxes: float = 20.0
+    """Weight of the L1 loss of mouth and eyes, each cut out."""
+    texture: float = 20.0
+    """Weight of how far the strength of gradients differs; half of it in mouth and eyes cut out."""
     identity: float = 0.3
     alpha: float = 2.0
     flow: float = 0.02
@@ -91,6 +95,8 @@ _PAPER = TrainOptions(
     alpha=0.0,
     flow=0.0,
     keep=0.0,
+    l1_boxes=0.0,
+    texture=0.0,
     adversarial=1.0,
     matching=10.0,
     whole=1.0,

@@ -71,6 +71,11 @@ def generator_losses(
     if options.keep:
         terms["keep"] = options.keep * (cover * (1 - boxes) * (1 - made.drawn.keep)).mean()
     shown = made.shown.clamp(0, 1)
+    if options.texture or options.l1_boxes:
+        cut = [losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (made.shown, batch.target, cover)]
+        terms["l1_boxes"] = options.l1_boxes * losses.boxes_l1(*cut)
+        whole = losses.texture(made.shown, batch.target, cover)
+        terms["texture"] = options.texture * (whole + losses.texture(*cut) / 2)
     with torch.autocast(batch.target.device.type, torch.bfloat16, enabled=options.bf16):
         if judges.perceptual is not None:
             pair = _piece(options.piece, batch, shown, batch.target)

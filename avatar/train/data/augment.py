@@ -7,6 +7,16 @@ import numpy as np
 
 from avatar.records import F32, U8
 
+BEND_SHARE = 0.75
+"""So many samples get other proportions,"""
+TURN, STRETCH, SHIFT = 0.09, 0.07, 0.02
+"""by a deviation of the turn [rad], of the logarithm of each side's length, and of the place [sides];"""
+BEND, KNOTS = 0.022, 5
+"""and by up to this deviation [sides] of so many knots along a side, between which the plane is smooth."""
+LIGHT_SHARE = 0.6
+"""So many get a skin and a light of their own,"""
+HUE, LIGHT = 0.06, 0.2
+"""by a deviation of how colours are mixed, and of the logarithm of a light that falls from somewhere."""
 GREY, GRAIN = 0.06, 0.15
 """Shares of samples that lose their colour, and that get the grain of a canvas or a sensor."""
 JITTER_SHARE = 0.3
@@ -41,6 +51,77 @@ class Colours:
             grain = cv2.resize(self._grain, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
             changed = np.clip(changed + grain[..., None], 0, 255).astype(np.uint8)
         return np.asarray(changed, np.uint8)
+
+
+_WAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))
+
+
+class Bend:
+    """Other proportions of a face: the plane of a window is turned, stretched and smoothly bent.
+
+    Few people teach the networks, who would else know them by heart.
+
+    Args:
+        random: what it is drawn from.
+        size: side R of the window [px].
+    """
+
+    def __init__(self, random: np.random.Generator, size: int) -> None:
+        self._size = size
+        turn, (across, down) = random.normal(0, TURN), np.exp(random.normal(0, STRETCH, 2))
+        cosine, sine = np.cos(turn), np.sin(turn)
+        self._linear = np.array([[cosine * across, -sine * down], [sine * across, cosine * down]])
+        self._shift = random.normal(0, SHIFT, 2)
+        knots = random.normal(0, random.uniform(0, BEND), (KNOTS, KNOTS, 2)).astype(np.float32)
+        self._bent = cv2.resize(knots, (size, size), interpolation=cv2.INTER_CUBIC)
+        line = (np.arange(size) + 0.5) / size - 0.5
+        places = np.stack(np.meshgrid(line, line), axis=-1) @ self._linear.T + self._shift + self._bent
+        columns, rows = np.moveaxis((places + 0.5) * size - 0.5, -1, 0)
+        self._columns, self._rows = columns.astype(np.float32), rows.astype(np.float32)
+
+    def picture(self, picture: U8, *, fine: bool = False, outside: int | None = None) -> U8:
+        """(R, R) or (R, R, C <= 4), bent; `fine` keeps it sharp; the edge goes on, or lies `outside`."""
+        bent = cv2.remap(
+            np.ascontiguousarray(picture),
+            self._columns,
+            self._rows,
+            cv2.INTER_LANCZOS4 if fine else cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT,
+            borderValue=outside or 0,
+        )
+        return np.asarray(bent, np.uint8)
+
+    def points(self, points: F32) -> F32:
+        """Where points (N, 2) of the window have come to lie, window units."""
+        back = np.linalg.inv(self._linear).T
+        wanted = points - 0.5 - self._shift
+        found = wanted @ back
+        for _ in range(3):  # a pixel says where it looks, not where it is seen
+            x, y = np.clip(((found + 0.5) * self._size).astype(int), 0, self._size - 1).T
+            found = (wanted - self._bent[y, x]) @ back
+        return np.asarray(found + 0.5, np.float32)
+
+    def boxes(self, boxes: F32) -> F32:
+        """Squares (N, 3), middle and side, around what was in them; as large as what they have become."""
+        half = boxes[:, 2:] / 2
+        ends = [self.points(boxes[:, :2] + half * np.array(way, np.float32)) for way in _WAYS]
+        across, down = ends[0] - ends[1], ends[2] - ends[3]
+        area = np.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0])
+        return np.column_stack([self.points(boxes[:, :2]), np.sqrt(area)]).astype(np.float32)
+
+
+class Light:
+    """Another skin, and a light that falls on it from somewhere: the same for every picture (R, R, 3)."""
+
+    def __init__(self, random: np.random.Generator, size: int) -> None:
+        mix = np.eye(3) + random.normal(0, HUE, (3, 3))
+        self._mix = (mix / mix.sum(axis=1, keepdims=True)).astype(np.float32)
+        few = np.exp(random.normal(0, random.uniform(0, LIGHT), (3, 3))).astype(np.float32)
+        self._field = cv2.resize(few, (size, size), interpolation=cv2.INTER_CUBIC)[..., None]
+
+    def __call__(self, picture: U8) -> U8:
+        """The changed picture."""
+        return np.asarray(np.clip(picture @ self._mix.T * self._field + 0.5, 0, 255), np.uint8)
 
 
 CAMERA_GAMMA, CAMERA_NOISE = 0.2, 10.0

@@ -23,7 +23,16 @@ from avatar.tools.facemesh import EYES, HEAD_FACES, MOUTH, OVAL, face_height, fa
 from avatar.tools.network_input import reference_picture, warp_slot
 from avatar.tools.outlines import gap
 from avatar.tools.window import cut_window, head_window, to_pixels, to_window
-from avatar.train.data.augment import Colours, jittered, jittered_boxes, other_camera
+from avatar.train.data.augment import (
+    BEND_SHARE,
+    LIGHT_SHARE,
+    Bend,
+    Colours,
+    Light,
+    jittered,
+    jittered_boxes,
+    other_camera,
+)
 from avatar.train.data.clip_cache import ClipCache, load_clip
 from avatar.warp import ViewWarper, looks
 
@@ -274,6 +283,10 @@ def _augmented(sample: Sample, random: np.random.Generator) -> Sample:
     there = [warp for warp in warps if warp[..., 3].any()]
     for pictures in (*there, target, *references[: sample.count]):
         pictures[..., :3] = colours(np.ascontiguousarray(pictures[..., :3]))
+    if random.random() < LIGHT_SHARE:
+        light = Light(random, target.shape[0])
+        for pictures in (*there, target):
+            pictures[..., :3] = light(pictures[..., :3])
     changed = replace(
         sample,
         warps=warps,
@@ -282,7 +295,26 @@ def _augmented(sample: Sample, random: np.random.Generator) -> Sample:
         close_ups=other_camera(sample.close_ups, random),
         trust=float(random.random() >= UNSEEN),
     )
+    if random.random() < BEND_SHARE:
+        changed = bent(changed, Bend(random, target.shape[0]))
     return _mirrored(changed) if random.random() < 0.5 else changed
+
+
+def bent(sample: Sample, bend: Bend) -> Sample:
+    """The sample with another face's proportions; the driver keeps his, and the references theirs."""
+
+    def colours_and_more(picture: U8) -> U8:
+        return np.dstack([bend.picture(picture[..., :3], fine=True), bend.picture(picture[..., 3:])])
+
+    return replace(
+        sample,
+        warps=np.stack([colours_and_more(warp) for warp in sample.warps]),
+        drawing=bend.picture(sample.drawing),
+        target=colours_and_more(sample.target),
+        weight=bend.picture(sample.weight, outside=0),
+        boxes=bend.boxes(sample.boxes),
+        points=bend.points(sample.points),
+    )
 
 
 def _mirrored(sample: Sample) -> Sample:
