@@ -53,7 +53,7 @@ class Colours:
         return np.asarray(changed, np.uint8)
 
 
-_WAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))
+_WAYS = np.array([(1, 0), (-1, 0), (0, 1), (0, -1)], np.float32)
 
 
 class Bend:
@@ -103,8 +103,8 @@ class Bend:
 
     def boxes(self, boxes: F32) -> F32:
         """Squares (N, 3), middle and side, around what was in them; as large as what they have become."""
-        half = boxes[:, 2:] / 2
-        ends = [self.points(boxes[:, :2] + half * np.array(way, np.float32)) for way in _WAYS]
+        steps = boxes[:, None, 2:] / 2 * _WAYS
+        ends = [self.points(np.asarray(boxes[:, :2] + steps[:, i], np.float32)) for i in range(len(_WAYS))]
         across, down = ends[0] - ends[1], ends[2] - ends[3]
         area = np.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0])
         return np.column_stack([self.points(boxes[:, :2]), np.sqrt(area)]).astype(np.float32)
