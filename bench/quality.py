@@ -213,7 +213,7 @@ def methods_of(
         name = f"{other.runtime}:{other.precision}"
         methods[name] = partial(NetworkGenerator, side=SIDE, trained=trained, wanted=other)
     if tuned:
-        teachers = Teachers(load_perceptual(), load_identity().embed)
+        teachers = Teachers(load_perceptual(), load_identity().embed_windows)
         methods["finetuned"] = lambda identity: NetworkGenerator(
             finetune(identity, trained, judges=teachers), SIDE, trained, wanted
         )

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from avatar import weights
 from avatar.errors import ModelError
 from avatar.records import U8, Face
+from avatar.tools.window import cut_window, head_window, to_window
 from avatar.train import pretrained
 from avatar.train.pretrained.landmarks68 import face_corners
 from avatar.train.pretrained.layers import MEAN_RGB, SameConv2d
@@ -283,6 +284,17 @@ def test_the_same_man_is_told_from_a_woman(
     assert float(man.norm()) == pytest.approx(1, abs=1e-5)
     assert float(man @ later) > limit
     assert float(man @ woman) < limit
+
+
+def test_faces_of_a_window_are_known_without_being_measured(people: list[tuple[Tensor, Tensor]]) -> None:
+    net = load_or_skip("mobileface", pretrained.load_identity)
+    picture, landmarks = people[2]
+    own = (landmarks[0] / picture.shape[-1]).numpy()
+    window = head_window(own)
+    cut = cut_window((picture[0].movedim(0, -1).numpy() * 255).astype(np.uint8), window, 256)
+    points = torch.from_numpy(to_window(own[:, :2], window))[None] * 256
+    shown = torch.from_numpy(cut).movedim(-1, 0)[None] / 255
+    torch.testing.assert_close(net.embed_windows(shown, points), net.embed(shown, points))
 
 
 def test_dlibs_distance_of_two_people_is_over_its_limit(people: list[tuple[Tensor, Tensor]]) -> None:

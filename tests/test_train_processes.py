@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from made_caches import write_caches
@@ -28,15 +29,15 @@ STEPS = 2
 
 
 def work(rank: int, port: int, folder: Path, files: list[Path]) -> None:
-    """One of two processes; leaves its networks and the numbers of its samples."""
+    """One of two processes; leaves its networks and what tells its batches apart."""
     torch.set_num_threads(1)
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank), **address}
-    numbers: list[int] = []
+    places: list[list[float]] = []
 
     def noted(*args: Any, **options: Any) -> Iterator[PackedBatch]:
         for batch in batches(*args, **options):
-            numbers.append(batch.number)
+            places.append(batch.arrays["place"].tolist())
             yield batch
 
     pytest.MonkeyPatch().setattr("avatar.train.loop.batches", noted)
@@ -65,7 +66,7 @@ def work(rank: int, port: int, folder: Path, files: list[Path]) -> None:
     save_file(
         {key: value.contiguous().clone() for key, value in state.items()}, folder / f"{rank}.safetensors"
     )
-    (folder / f"{rank}.json").write_text(json.dumps(numbers))
+    (folder / f"{rank}.json").write_text(json.dumps(places))
 
 
 def test_two_processes_share_the_work_and_hold_the_same_networks(tmp_path: Path) -> None:
@@ -77,8 +78,9 @@ def test_two_processes_share_the_work_and_hold_the_same_networks(tmp_path: Path)
     one, other = (load_file(tmp_path / f"{rank}.safetensors") for rank in range(2))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
-    numbers = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
-    assert numbers == [[0, 4], [2, 6]]
+    places = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    wanted = [np.random.default_rng(number).random(2, np.float32).tolist() for number in (0, 2, 4, 6)]
+    assert places == [wanted[0::2], wanted[1::2]]
     # The first writes for both.
     lines = [json.loads(line) for line in (tmp_path / "run" / METRICS).read_text().splitlines()]
     assert [line["samples"] for line in lines] == [4, 8]

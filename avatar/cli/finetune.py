@@ -127,7 +127,7 @@ def tuned(
     from avatar.train.step import Judges
 
     trained = open_networks(preset, weights)
-    judges = Judges(load_perceptual(), load_identity().embed)
+    judges = Judges(load_perceptual(), load_identity().embed_windows)
     taken = 0
     with contextlib.closing(ProgressLine()) as line:
 

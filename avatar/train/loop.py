@@ -8,10 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.optim import Adam, Optimizer
 
-from avatar.errors import AvatarError
 from avatar.model.precision import bf16_is_fast
 from avatar.model.presets import PRESETS
 from avatar.tools import clock
@@ -22,7 +19,8 @@ from avatar.train.networks import TrainedTogether
 from avatar.train.options import TrainOptions
 from avatar.train.processes import Processes
 from avatar.train.report import Meter, append_line, cut_lines, held_back_batches, look
-from avatar.train.step import Judges, critic_losses, generator_losses, make
+from avatar.train.step import Judges
+from avatar.train.stepping import Steps
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
@@ -82,13 +80,10 @@ def train(
     clips = digest_of(files)
     torch.manual_seed(options.seed)
     nets = TrainedTogether.build(preset, len(files)).to(device)
-    adams: dict[str, Optimizer] = {
-        "optimizer_g": Adam(nets.networks.parameters(), options.rate, options.betas),
-        "optimizer_d": Adam(nets.critics.parameters(), options.rate_discriminator, options.betas),
-    }
+    steps = Steps(nets, options, judges, processes)
     seen = 0
     if (run / CHECKPOINT).is_file():
-        seen = load_checkpoint(run / CHECKPOINT, nets, adams, clips)
+        seen = load_checkpoint(run / CHECKPOINT, nets, steps.adams, clips)
         say(
             f"going on after {seen} samples"
             if seen < samples
@@ -114,41 +109,28 @@ def train(
     looked_at = held_back_batches(held_back, sample, device) if processes.first else []
     meter, saved_ns = Meter(), clock.now_ns()
 
-    def go_down(name: str, loss: Tensor) -> None:
-        adams[name].zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        processes.average_gradients(p for group in adams[name].param_groups for p in group["params"])
-        adams[name].step()
-
     while seen < samples:
-        settled = options.settled(seen, samples)
-        for adam, rate in zip(adams.values(), (options.rate, options.rate_discriminator), strict=True):
-            for group in adam.param_groups:
-                group["lr"] = rate * settled
-        batch = next(stream).to(device)
-        made = make(nets, batch, bf16=options.bf16)
-        with_critic = seen >= options.adversarial_from
-        terms = generator_losses(nets, batch, made, options, judges, with_critic=with_critic)
-        total = torch.stack([*terms.values()]).sum()
-        if not torch.isfinite(total):
-            raise AvatarError(f"after {seen} samples the losses are no numbers; the last checkpoint is kept")
-        go_down("optimizer_g", total)
-        if seen >= options.adversarial_from // 2:
-            for _ in range(options.critic_steps):
-                terms["critic"] = critic_losses(nets, batch, made.shown.detach(), options)
-                go_down("optimizer_d", terms["critic"])
-        nets.follow(min(options.average, 1 - 10 / (10 + seen / step)))
+        figures = steps(
+            next(stream),
+            seen,
+            settled=options.settled(seen, samples),
+            decay=min(options.average, 1 - 10 / (10 + seen / step)),
+            with_critic=seen >= options.adversarial_from,
+            teach_critic=seen >= options.adversarial_from // 2,
+        )
         before, seen = seen, seen + step
         done = seen >= samples
         if not processes.first:
             continue
-        meter.add(terms, batch, made)
+        meter.add(figures, options.batch)
         if rhythm.due(rhythm.log, before, seen):
+            steps.check(before)
             say(append_line(run / METRICS, meter.line(seen)))
         late = clock.now_ns() - saved_ns > rhythm.checkpoint_s * 1e9
         if late or done or rhythm.due(rhythm.checkpoint, before, seen):
             saved_ns = clock.now_ns()
-            save_checkpoint(run / CHECKPOINT, nets, adams, seen, clips)
+            steps.check(before)
+            save_checkpoint(run / CHECKPOINT, nets, steps.adams, seen, clips)
             if keep is not None:
                 keep(nets, seen)
         if looked_at and (rhythm.due(rhythm.sheet, before, seen) or done):

@@ -34,6 +34,8 @@ class TrainOptions:
     """Steps of the discriminator for one of the generator."""
     piece: int = 128
     """Of larger windows perceptual loss and critic see a square of this side [px], another each step."""
+    clip: float = 10.0
+    """Longer gradients are shortened to this; 0: none is."""
     average: float = 0.998
     """Decay of the moving average, for each step."""
     boxes: float = 5.0
@@ -89,6 +91,7 @@ _PAPER = TrainOptions(
     betas=(0.0, 0.999),
     settle=0.0,
     piece=256,
+    clip=0.0,
     critic_steps=2,
     boxes=0.0,
     identity=0.0,

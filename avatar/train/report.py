@@ -35,11 +35,11 @@ class Meter:
         self._sums: dict[str, list[Tensor]] = {}
         self._samples = 0
 
-    def add(self, terms: dict[str, Tensor], batch: Batch, made: Made) -> None:
-        """Take in one batch; its figures become numbers in `line`, so that a card is not waited for."""
-        for name, value in {**{k: v.detach() for k, v in terms.items()}, **errors(batch, made)}.items():
+    def add(self, figures: dict[str, Tensor], samples: int) -> None:
+        """Take in a batch of so many; figures become numbers in `line`, so that no card is waited for."""
+        for name, value in figures.items():
             self._sums.setdefault(name, []).append(value)
-        self._samples += len(batch.clip)
+        self._samples += samples
 
     def line(self, seen: int) -> dict[str, float]:
         """The means, the samples seen and samples a second; the next line begins anew."""

@@ -62,7 +62,7 @@ def run(
             say, progress = _silent, _silent
         judges = Judges(
             load_perceptual().to(processes.device),
-            load_identity().to(processes.device).embed if options.identity else None,
+            load_identity().to(processes.device).embed_windows if options.identity else None,
         )
         if processes.first:
             places.out.mkdir(parents=True, exist_ok=True)

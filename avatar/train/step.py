@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,8 +97,10 @@ def _piece(side: int, batch: Batch, *pictures: Tensor) -> list[Tensor]:
     room = pictures[0].shape[-1] - side
     if room <= 0:
         return list(pictures)
-    left, top = np.random.default_rng(batch.number).integers(0, room + 1, 2)
-    return [x[..., top : top + side, left : left + side] for x in pictures]
+    # Not cut by numbers of the processor, which a recording would keep.
+    first = (batch.place * (room + 1)).long()
+    line = torch.arange(side, device=first.device)
+    return [x.index_select(2, first[1] + line).index_select(3, first[0] + line) for x in pictures]
 
 
 def _distance(perceptual: Callable[[Tensor], Sequence[Tensor]], made: Tensor, real: Tensor) -> Tensor:
@@ -116,7 +117,8 @@ def _verdicts(nets: TrainedTogether, batch: Batch, pictures: Tensor, piece: int)
             found.append(critic(*_piece(piece, batch, pictures, batch.drawing), batch.clip))
             continue
         parts = (losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (pictures, batch.drawing))
-        found.append(critic(*parts, batch.clip.repeat_interleave(batch.boxes.shape[1])))
+        clips = batch.clip[:, None].expand(batch.boxes.shape[:2]).flatten()
+        found.append(critic(*parts, clips))
     return found
 
 

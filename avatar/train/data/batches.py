@@ -43,8 +43,8 @@ class Batch:
     """(B,)."""
     clip: Tensor
     """(B,) int64."""
-    number: int = 0
-    """Of its first sample."""
+    place: Tensor
+    """(2,), 0..1: where the piece lies that losses look at, x and y, in parts of the room there is."""
 
     @property
     def look(self) -> DriverLook:
@@ -60,7 +60,6 @@ class PackedBatch:
     """By the names of `Batch`. uint8 are `warps` (B, 2, R, R, 5), `drawing` (B, R, R, D), `target`
     (B, R, R, 4), with the matte behind the colours, `weight` (B, R, R, 1), `references` (B, K, r, r, 4 + D)
     and `close_ups` (B, 3, C, C); the others are as there."""
-    number: int
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device, its pictures float32, 0..1, channels first."""
@@ -69,7 +68,7 @@ class PackedBatch:
         moved |= {"target": colours, "matte": matte}
         pictures = {name: _unpacked(moved.pop(name)) for name in _PICTURES}
         close_ups = moved.pop("close_ups").float().div_(255)
-        return Batch(**moved, **pictures, close_ups=close_ups, number=self.number)
+        return Batch(**moved, **pictures, close_ups=close_ups)
 
 
 _PICTURES = ("warps", "drawing", "target", "matte", "weight", "references")
@@ -91,8 +90,9 @@ def pack(samples: Sequence[Sample], number: int = 0) -> PackedBatch:
         "valid": torch.stack([(places < sample.count).float() for sample in samples]),
         "trust": torch.tensor([sample.trust for sample in samples]),
         "clip": torch.tensor([sample.clip for sample in samples]),
+        "place": torch.from_numpy(np.random.default_rng(number).random(2, np.float32)),
     }
-    return PackedBatch(arrays, number)
+    return PackedBatch(arrays)
 
 
 def collate(samples: Sequence[Sample], number: int = 0) -> Batch:

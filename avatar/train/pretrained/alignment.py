@@ -77,7 +77,9 @@ def fit_similarities(source: Tensor, target: Tensor) -> Tensor:
     return torch.cat([linear, goal.mT - linear @ middle.mT], dim=2)
 
 
-def cut_faces(pictures: Tensor, points: Tensor, template: Tensor, size: int) -> Tensor:
+def cut_faces(
+    pictures: Tensor, points: Tensor, template: Tensor, size: int, finer: int | None = None
+) -> Tensor:
     """Cut faces (B, C, size, size) out of pictures (B, C, H, W) so that `points` come to lie on `template`.
 
     Differentiable in the pictures; outside of them the edge goes on. Faces larger than wanted are averaged
@@ -88,19 +90,24 @@ def cut_faces(pictures: Tensor, points: Tensor, template: Tensor, size: int) -> 
         points: (B, N, 2) px of the pictures, see above.
         template: (N, 2) px of the faces, measured in the same way.
         size: side of the faces [px].
+        finer: so many pixels a side are averaged to one; None: as many of the pictures as one of the largest
+            face covers, for which a card has to be waited for.
     """
     with torch.autocast(pictures.device.type, enabled=False):
         pictures, points = pictures.float(), points.detach().to(pictures.device, torch.float32)
         template = template.to(pictures.device, torch.float32).expand_as(points)
         fit = fit_similarities(points, template)
-        inverse = torch.linalg.inv(fit[:, :, :2])
-        # One face pixel covers this many picture pixels a side: sample as many, then average.
-        finer = max(1, round(float(torch.linalg.det(inverse).sqrt().max())))
+        turn = fit[:, :, :2]
+        square = (turn[:, :, 0] ** 2).sum(dim=1)[:, None, None]
+        inverse = turn.mT / square
+        if finer is None:
+            finer = max(1, round(float(square.min() ** -0.5)))
         steps = (torch.arange(size * finer, device=pictures.device, dtype=torch.float32) + 0.5) / finer
         y, x = torch.meshgrid(steps, steps, indexing="ij")
         at = torch.stack([x, y], dim=-1).view(1, -1, 2) - fit[:, None, :, 2]
         height, width = pictures.shape[2:]
-        extent = torch.tensor([width, height], device=pictures.device, dtype=torch.float32)
-        grid = (at @ inverse.mT / extent * 2 - 1).view(-1, size * finer, size * finer, 2)
+        x, y = (at @ inverse.mT).unbind(dim=2)
+        grid = torch.stack([x * (2 / width) - 1, y * (2 / height) - 1], dim=2)
+        grid = grid.view(-1, size * finer, size * finer, 2)
         faces = F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
         return F.avg_pool2d(faces, finer) if finer > 1 else faces

@@ -16,6 +16,9 @@ from avatar.train.pretrained.tfjs import Tensors
 SIDE = 112
 """Side of the faces it looks at [px]."""
 EMBEDDING = 256
+WINDOW_PIXELS = 1.24 / 256
+"""A pixel of an aligned face covers so many of its head window, for each pixel of the window's side (measured
+in samples of 36 clips: 1.19 to 1.35 at 256)."""
 CHANNELS = (32, 32, 64, 128)
 """Of its four stages, each at half the resolution of the one before; the stem has 32."""
 
@@ -43,6 +46,7 @@ class IdentityNet(nn.Module):
     """MobileFace: an embedding whose cosine tells people apart."""
 
     template: Tensor
+    five: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +57,8 @@ class IdentityNet(nn.Module):
         )
         self.out = nn.Linear(CHANNELS[-1] * 4 * 4, EMBEDDING)
         self.register_buffer("template", torch.from_numpy(FIVE_AT + 0.5), persistent=False)
+        pairs = torch.tensor([(point[0], point[-1]) for point in FIVE])
+        self.register_buffer("five", pairs, persistent=False)
 
     def forward(self, faces: Tensor) -> Tensor:
         """Aligned faces (B, 3, 112, 112), RGB 0..1 -> embeddings (B, 256), of any length."""
@@ -72,6 +78,13 @@ class IdentityNet(nn.Module):
     def embed(self, pictures: Tensor, landmarks: Tensor) -> Tensor:
         """Embeddings (B, 256) of length 1 of the faces in pictures, as `faces` takes them."""
         return F.normalize(self(self.faces(pictures, landmarks)).float(), dim=1)
+
+    def embed_windows(self, windows: Tensor, landmarks: Tensor) -> Tensor:
+        """The same of head windows (B, 3, R, R), whose faces are alike in size: no card is waited for."""
+        points = landmarks[:, self.five, :2].mean(dim=2)
+        finer = max(1, round(WINDOW_PIXELS * windows.shape[-1]))
+        faces = cut_faces(windows, points, self.template, SIDE, finer)
+        return F.normalize(self(faces).float(), dim=1)
 
 
 def identity_state(tensors: Tensors) -> dict[str, Tensor]:
