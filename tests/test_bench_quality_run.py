@@ -169,7 +169,7 @@ def test_networks_are_adapted_to_each_clips_pictures_if_asked_for(
 
     monkeypatch.setattr(quality, "finetune", adapted)
     monkeypatch.setattr(quality, "load_perceptual", lambda: None)
-    monkeypatch.setattr(quality, "load_identity", lambda: SimpleNamespace(embed=None))
+    monkeypatch.setattr(quality, "load_identity", lambda: SimpleNamespace(embed_windows=None))
     weights = tmp_path / "live.weights"
     weights.write_bytes(b"networks")
     code, document, _ = run(

@@ -33,7 +33,7 @@ def colour(pictures: Tensor, points: Tensor) -> Tensor:
 def judges(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ones that blur: nothing is fetched."""
     monkeypatch.setattr(pretrained, "load_perceptual", lambda: lambda x: [F.avg_pool2d(x, 8)])
-    monkeypatch.setattr(pretrained, "load_identity", lambda: SimpleNamespace(embed=colour))
+    monkeypatch.setattr(pretrained, "load_identity", lambda: SimpleNamespace(embed_windows=colour))
 
 
 @pytest.fixture

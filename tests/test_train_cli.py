@@ -47,7 +47,7 @@ class Blur(nn.Module):
 class Colour(nn.Module):
     """Stands for the network that knows people."""
 
-    def embed(self, pictures: Tensor, points: Tensor) -> Tensor:
+    def embed_windows(self, pictures: Tensor, points: Tensor) -> Tensor:
         return F.normalize(pictures.mean(dim=(2, 3)), dim=1)
 
 

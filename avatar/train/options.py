@@ -35,7 +35,7 @@ class TrainOptions:
     piece: int = 128
     """Of larger windows perceptual loss and critic see a square of this side [px], another each step."""
     clip: float = 10.0
-    """Longer gradients are shortened to this; 0: none is."""
+    """Longer gradients are shortened to this in `avatar train`; 0: none is."""
     average: float = 0.998
     """Decay of the moving average, for each step."""
     boxes: float = 5.0

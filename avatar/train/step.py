@@ -23,7 +23,7 @@ class Judges:
     perceptual: Callable[[Tensor], Sequence[Tensor]] | None = None
     """Feature maps of pictures (B, 3, H, W), 0..1."""
     identity: Callable[[Tensor, Tensor], Tensor] | None = None
-    """Embeddings (B, E) of length 1 of pictures and their landmarks (B, 478, 2) [px]."""
+    """Embeddings (B, E) of length 1 of head windows and their landmarks (B, 478, 2) [px], without waiting."""
 
 
 @dataclass(frozen=True, slots=True)

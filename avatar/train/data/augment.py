@@ -53,9 +53,6 @@ class Colours:
         return np.asarray(changed, np.uint8)
 
 
-_WAYS = np.array([(1, 0), (-1, 0), (0, 1), (0, -1)], np.float32)
-
-
 class Bend:
     """Other proportions of a face: the plane of a window is turned, stretched and smoothly bent.
 
@@ -96,18 +93,10 @@ class Bend:
         back = np.linalg.inv(self._linear).T
         wanted = points - 0.5 - self._shift
         found = wanted @ back
-        for _ in range(3):  # a pixel says where it looks, not where it is seen
+        for _ in range(8):  # a pixel says where it looks, not where it is seen
             x, y = np.clip(((found + 0.5) * self._size).astype(int), 0, self._size - 1).T
             found = (wanted - self._bent[y, x]) @ back
         return np.asarray(found + 0.5, np.float32)
-
-    def boxes(self, boxes: F32) -> F32:
-        """Squares (N, 3), middle and side, around what was in them; as large as what they have become."""
-        steps = boxes[:, None, 2:] / 2 * _WAYS
-        ends = [self.points(np.asarray(boxes[:, :2] + steps[:, i], np.float32)) for i in range(len(_WAYS))]
-        across, down = ends[0] - ends[1], ends[2] - ends[3]
-        area = np.abs(across[:, 0] * down[:, 1] - across[:, 1] * down[:, 0])
-        return np.column_stack([self.points(boxes[:, :2]), np.sqrt(area)]).astype(np.float32)
 
 
 class Light:

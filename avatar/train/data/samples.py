@@ -306,14 +306,15 @@ def bent(sample: Sample, bend: Bend) -> Sample:
     def colours_and_more(picture: U8) -> U8:
         return np.dstack([bend.picture(picture[..., :3], fine=True), bend.picture(picture[..., 3:])])
 
+    points = bend.points(sample.points)
     return replace(
         sample,
         warps=np.stack([colours_and_more(warp) for warp in sample.warps]),
         drawing=bend.picture(sample.drawing),
         target=colours_and_more(sample.target),
         weight=bend.picture(sample.weight, outside=0),
-        boxes=bend.boxes(sample.boxes),
-        points=bend.points(sample.points),
+        boxes=boxes_of(points),
+        points=points,
     )
 
 
