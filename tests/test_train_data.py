@@ -306,6 +306,19 @@ def test_a_bent_face_is_all_bent_alike(files: list[Path], seed: int) -> None:
     np.testing.assert_array_equal(changed.close_ups, sample.close_ups)  # the driver's
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_points_lie_where_the_bent_picture_shows_them(seed: int) -> None:
+    """Each place of the bent window looks at the point that came to lie there."""
+    size = 256
+    bend = Bend(np.random.default_rng(seed), size)
+    line = ((np.arange(size) + 0.5) / size).astype(np.float32)
+    places = np.stack(np.meshgrid(line, line), axis=-1)[64:192:8, 64:192:8].reshape(-1, 2)
+    looked_at = [each[64:192:8, 64:192:8].ravel() for each in (bend._columns, bend._rows)]
+    seen = np.asarray((np.stack(looked_at, axis=1) + 0.5) / size, np.float32)
+    off = np.hypot(*((bend.points(seen) - places) * size).T)
+    assert off.mean() < 0.1 and off.max() < 0.5
+
+
 def test_what_nobody_saw_stays_unknown_when_it_is_bent(files: list[Path]) -> None:
     sample = Samples(files, dataclasses.replace(TINY, augment=False, size=128), seed=0)[0]
     full = dataclasses.replace(sample, weight=np.full_like(sample.weight, 255))

@@ -176,6 +176,23 @@ def test_played_steps_teach_what_plain_ones_do(files: list[Path], graphs: list[_
             torch.testing.assert_close(one_weight, other_weight, atol=1e-4, rtol=1e-3)
 
 
+def test_long_gradients_are_shortened(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: dict[float, list[float]] = {}
+    (batch,) = packed(files, "tiny", 64, 1)
+    for clip in (1e-3, 0.0):
+        steps = Steps(built("tiny", len(files)), replace(TINY, clip=clip), Judges(), Processes())
+        seen = lengths.setdefault(clip, [])
+
+        def noted(adam: Adam, seen: list[float] = seen) -> None:
+            gradients = [each.grad for group in adam.param_groups for each in group["params"]]
+            seen.append(float(torch.stack([each.norm() for each in gradients if each is not None]).norm()))
+
+        monkeypatch.setattr(Adam, "step", noted)
+        steps(batch, 0, settled=1.0, decay=0.9, with_critic=True, teach_critic=True)
+    assert lengths[1e-3] == pytest.approx([1e-3, 1e-3], rel=0.01)
+    assert min(lengths[0.0]) > 0.01
+
+
 def test_losses_that_are_no_numbers_are_found_at_once_or_when_asked(
     files: list[Path], graphs: list[_Graph]
 ) -> None:

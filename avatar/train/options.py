@@ -98,6 +98,7 @@ _PAPER = TrainOptions(
     alpha=0.0,
     flow=0.0,
     keep=0.0,
+    perceptual_boxes=12.0,
     l1_boxes=0.0,
     texture=0.0,
     adversarial=1.0,

@@ -70,8 +70,12 @@ def generator_losses(
     if options.keep:
         terms["keep"] = options.keep * (cover * (1 - boxes) * (1 - made.drawn.keep)).mean()
     shown = made.shown.clamp(0, 1)
+    real_boxes = losses.cut_boxes(batch.target, batch.boxes, losses.BOX_SIZE)
     if options.texture or options.l1_boxes:
-        cut = [losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (made.shown, batch.target, cover)]
+        made_boxes, cover_boxes = (
+            losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (made.shown, cover)
+        )
+        cut = (made_boxes, real_boxes, cover_boxes)
         terms["l1_boxes"] = options.l1_boxes * losses.boxes_l1(*cut)
         whole = losses.texture(made.shown, batch.target, cover)
         terms["texture"] = options.texture * (whole + losses.texture(*cut) / 2)
@@ -79,8 +83,10 @@ def generator_losses(
         if judges.perceptual is not None:
             pair = _piece(options.piece, batch, shown, batch.target)
             terms["perceptual"] = options.perceptual * _distance(judges.perceptual, *pair)
-            parts = [losses.cut_boxes(x, batch.boxes, losses.BOX_SIZE) for x in (shown, batch.target)]
-            terms["perceptual_boxes"] = options.perceptual_boxes * _distance(judges.perceptual, *parts)
+            shown_boxes = losses.cut_boxes(shown, batch.boxes, losses.BOX_SIZE)
+            terms["perceptual_boxes"] = options.perceptual_boxes * _distance(
+                judges.perceptual, shown_boxes, real_boxes
+            )
         if judges.identity is not None and options.identity:
             points = batch.points * batch.target.shape[-1]
             seen = judges.identity(shown, points)

@@ -100,7 +100,10 @@ class Bend:
 
 
 class Light:
-    """Another skin, and a light that falls on it from somewhere: the same for every picture (R, R, 3)."""
+    """Another skin, and a light from somewhere: the same for all pictures (R, R, 3) of a window.
+
+    What the embedder sees stays as it was: the same person in another light.
+    """
 
     def __init__(self, random: np.random.Generator, size: int) -> None:
         mix = np.eye(3) + random.normal(0, HUE, (3, 3))

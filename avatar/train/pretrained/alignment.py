@@ -58,7 +58,9 @@ def points_of(landmarks: Tensor, choice: tuple[tuple[int, ...], ...]) -> Tensor:
 def points_of(landmarks: F32 | Tensor, choice: tuple[tuple[int, ...], ...]) -> F32 | Tensor:
     """The points `FIVE` or `DLIB` of MediaPipe's landmarks (..., 478, 2 or 3): (..., 5, 2), in their unit."""
     if isinstance(landmarks, Tensor):
-        return torch.stack([landmarks[..., list(point), :2].mean(dim=-2) for point in choice], dim=-2)
+        # One by one: a list of numbers would be brought to a card, which has to be waited for.
+        parts = [torch.stack([landmarks[..., i, :2] for i in point]).mean(dim=0) for point in choice]
+        return torch.stack(parts, dim=-2)
     return np.stack([landmarks[..., list(point), :2].mean(axis=-2) for point in choice], axis=-2)
 
 

@@ -46,7 +46,6 @@ class IdentityNet(nn.Module):
     """MobileFace: an embedding whose cosine tells people apart."""
 
     template: Tensor
-    five: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,8 +56,6 @@ class IdentityNet(nn.Module):
         )
         self.out = nn.Linear(CHANNELS[-1] * 4 * 4, EMBEDDING)
         self.register_buffer("template", torch.from_numpy(FIVE_AT + 0.5), persistent=False)
-        pairs = torch.tensor([(point[0], point[-1]) for point in FIVE])
-        self.register_buffer("five", pairs, persistent=False)
 
     def forward(self, faces: Tensor) -> Tensor:
         """Aligned faces (B, 3, 112, 112), RGB 0..1 -> embeddings (B, 256), of any length."""
@@ -81,9 +78,8 @@ class IdentityNet(nn.Module):
 
     def embed_windows(self, windows: Tensor, landmarks: Tensor) -> Tensor:
         """The same of head windows (B, 3, R, R), whose faces are alike in size: no card is waited for."""
-        points = landmarks[:, self.five, :2].mean(dim=2)
         finer = max(1, round(WINDOW_PIXELS * windows.shape[-1]))
-        faces = cut_faces(windows, points, self.template, SIDE, finer)
+        faces = cut_faces(windows, points_of(landmarks, FIVE), self.template, SIDE, finer)
         return F.normalize(self(faces).float(), dim=1)
 
 
